@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nkeys"
+	"github.com/spf13/cobra"
+
+	"dpfpl/broker"
+)
+
+// serverFlags say where the broker is and who we are there.
+type serverFlags struct {
+	url     string
+	creds   string
+	nkey    string
+	ca      string
+	context string
+}
+
+func (s *serverFlags) register(c *cobra.Command) {
+	c.Flags().StringVar(&s.url, "nats", "", "`URL` of the server; several are separated by commas")
+	c.Flags().StringVar(&s.creds, "creds", "", "credentials `file` for the server (see dpfpl enroll)")
+	c.Flags().StringVar(&s.nkey, "nkey", "", "`file` with the seed of an nkey, for a server without operator")
+	c.Flags().StringVar(&s.ca, "ca", "", "PEM `file` of who vouches for the server's certificate, if not the system")
+	c.Flags().StringVar(&s.context, "nats-context", "", "`name` of a context of the nats tool, for what these flags leave open")
+}
+
+// options errors: inputError for missing or contradicting flags.
+func (s *serverFlags) options() (broker.Options, error) {
+	if err := s.fill(); err != nil {
+		return broker.Options{}, err
+	}
+	o := broker.Options{URL: s.url, Creds: s.creds, CA: s.ca}
+	switch {
+	case s.url == "":
+		return o, input(errors.New("no server: give --nats or --nats-context"))
+	case s.creds != "" && s.nkey != "":
+		return o, input(errors.New("either --creds or --nkey, not both"))
+	case s.ca != "":
+		if _, err := os.Stat(s.ca); err != nil {
+			return o, input(fmt.Errorf("--ca: %w", err))
+		}
+	}
+	if s.creds == "" && s.nkey == "" {
+		return o, nil
+	}
+	key, err := s.key()
+	o.NKey = key
+	return o, err
+}
+
+// key is ours: it proves who we are, and signs what we say. Errors: inputError.
+func (s *serverFlags) key() (nkeys.KeyPair, error) {
+	if err := s.fill(); err != nil {
+		return nil, err
+	}
+	if s.creds == "" && s.nkey == "" {
+		return nil, input(errors.New("no key: give --creds or --nkey"))
+	}
+	return readKey(s.creds + s.nkey)
+}
+
+// readKey reads the seed in a credentials or seed file. Errors: inputError.
+func readKey(path string) (nkeys.KeyPair, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, input(err)
+	}
+	key, err := nkeys.ParseDecoratedNKey(b)
+	if err != nil {
+		return nil, input(fmt.Errorf("%s: holds no key: %w", path, err))
+	}
+	return key, nil
+}
+
+// credentialsName returns the name that a credentials file was made for. Errors: inputError.
+func credentialsName(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", input(err)
+	}
+	token, err := nkeys.ParseDecoratedJWT(b)
+	if err != nil {
+		return "", input(fmt.Errorf("%s: %w", path, err))
+	}
+	claims, err := jwt.DecodeUserClaims(token)
+	if err != nil {
+		return "", input(fmt.Errorf("%s: %w", path, err))
+	}
+	return claims.Name, nil
+}
+
+// connect errors: inputError for the flags, and those of broker.Connect.
+func (s *serverFlags) connect(ctx context.Context, name string) (*broker.Conn, error) {
+	o, err := s.options()
+	if err != nil {
+		return nil, err
+	}
+	o.Name = name
+	return broker.Connect(ctx, o)
+}

@@ -1,0 +1,7 @@
+//go:build !(linux || darwin)
+
+package sweep
+
+import "os/exec"
+
+func detach(*exec.Cmd) {}
