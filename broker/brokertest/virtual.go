@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server/ats"
@@ -38,7 +37,7 @@ func VirtualTime(f func(ctx context.Context) error) (err error) {
 			err = fmt.Errorf("brokertest: virtual time: %v%s", r, waiting())
 		}
 	}()
-	synctest.Test(new(testing.T), func(*testing.T) {
+	Bubble(new(testing.T), func(*testing.T) {
 		defer func() {
 			if r := recover(); r != nil {
 				err = fmt.Errorf("brokertest: panic in virtual time: %v\n%s", r, debug.Stack())

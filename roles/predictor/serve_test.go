@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"dpfpl/broker/brokertest"
 )
 
 // pipes is a listener whose connections live in memory, so that a bubble's clock rules their deadlines.
@@ -51,7 +53,7 @@ var patience = Patience{Header: 5 * time.Second, Read: 20 * time.Second, Write: 
 // bubble runs f with a served endpoint in virtual time; stop drains it and returns what Serve did.
 func bubble(t *testing.T, f func(t *testing.T, e *endpoint, l *pipes, stop func() error)) {
 	e := newEndpoint(t, func(o *Options) { o.Requests = 1 })
-	synctest.Test(t, func(t *testing.T) {
+	brokertest.Bubble(t, func(t *testing.T) {
 		l := newPipes()
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -181,7 +183,7 @@ func TestDrain(t *testing.T) {
 // TestDrainIsBounded: a request that never comes to its end does not keep the process.
 func TestDrainIsBounded(t *testing.T) {
 	e := newEndpoint(t, unchanged)
-	synctest.Test(t, func(t *testing.T) {
+	brokertest.Bubble(t, func(t *testing.T) {
 		l := newPipes()
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
