@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -11,23 +12,27 @@ import (
 	"testing"
 )
 
-const module = "dpfpl"
+const (
+	module = "dpfpl"
+	bubble = "broker/brokertest/bubble"
+)
 
 // allowed says, for each folder, which of our own folders its files may import. The longest prefix of a
 // package's path decides; a package may always import packages of the same entry.
 var allowed = map[string][]string{
 	"schemas":          {},
 	"mathx":            {},
-	"broker":           {"schemas"},
+	bubble:             {},
+	"broker":           {"schemas", bubble},
 	"roles/aggregator": {"schemas", "mathx"},
 	"roles/client":     {"schemas", "mathx"},
 	"roles/replayer":   {"schemas", "mathx"},
-	"roles/monitor":    {"schemas", "mathx", "roles/loopback"},
+	"roles/monitor":    {"schemas", "mathx", "roles/loopback", bubble}, // the bubble in tests
 	"roles/loopback":   {},
 	"roles/backbone":   {"mathx"},
 	"roles/planfile":   {"schemas", "mathx"},
 	"roles/promptfile": {"schemas", "mathx"},
-	"roles/predictor":  {"mathx", "roles/backbone", "roles/loopback"}, // the backbone in tests
+	"roles/predictor":  {"mathx", "roles/backbone", "roles/loopback", bubble}, // backbone and bubble in tests
 	"roles/enroll":     {"schemas", "broker"},
 	"roles/telemetry":  {"schemas", "broker"},
 	"roles":            {"schemas", "mathx", "broker", "roles"},
@@ -67,6 +72,28 @@ func TestImportDirection(t *testing.T) {
 		if !seen[folder] {
 			t.Errorf("no file seen in %s: the test does not see the tree", folder)
 		}
+	}
+}
+
+// TestOneBubble: whoever wants virtual time takes it from the package that keeps the race detector alive in it.
+func TestOneBubble(t *testing.T) {
+	t.Parallel()
+	found := false
+	for file := range importsOf(t, "..") {
+		text, err := os.ReadFile(filepath.Join("..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(text, []byte("synctest"+".Test(")) {
+			continue
+		}
+		if entry(filepath.ToSlash(filepath.Dir(file))) != bubble {
+			t.Errorf("%s calls testing/synctest: use %s", file, bubble)
+		}
+		found = true
+	}
+	if !found {
+		t.Error("nobody calls testing/synctest: the test does not see the tree")
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server/ats"
+
+	"dpfpl/broker/brokertest/bubble"
 )
 
 // VirtualTime runs f in a bubble of testing/synctest: inside it, time begins at midnight UTC 2000-01-01
@@ -37,7 +39,7 @@ func VirtualTime(f func(ctx context.Context) error) (err error) {
 			err = fmt.Errorf("brokertest: virtual time: %v%s", r, waiting())
 		}
 	}()
-	Bubble(new(testing.T), func(*testing.T) {
+	bubble.Test(new(testing.T), func(*testing.T) {
 		defer func() {
 			if r := recover(); r != nil {
 				err = fmt.Errorf("brokertest: panic in virtual time: %v\n%s", r, debug.Stack())

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"dpfpl/broker/brokertest"
+	"dpfpl/broker/brokertest/bubble"
 )
 
 // pipes is a listener whose connections live in memory, so that a bubble's clock rules their deadlines.
@@ -50,10 +50,10 @@ func (p *pipes) dial(t *testing.T) net.Conn {
 
 var patience = Patience{Header: 5 * time.Second, Read: 20 * time.Second, Write: 60 * time.Second, Idle: 30 * time.Second, Drain: 25 * time.Second}
 
-// bubble runs f with a served endpoint in virtual time; stop drains it and returns what Serve did.
-func bubble(t *testing.T, f func(t *testing.T, e *endpoint, l *pipes, stop func() error)) {
+// inBubble runs f with a served endpoint in virtual time; stop drains it and returns what Serve did.
+func inBubble(t *testing.T, f func(t *testing.T, e *endpoint, l *pipes, stop func() error)) {
 	e := newEndpoint(t, func(o *Options) { o.Requests = 1 })
-	brokertest.Bubble(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newPipes()
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -87,7 +87,7 @@ func until(c net.Conn, send func()) (time.Duration, string) {
 
 // TestSlowLoris: who sends a byte now and then is cut off, by the header's deadline and by that of the whole request.
 func TestSlowLoris(t *testing.T) {
-	bubble(t, func(t *testing.T, _ *endpoint, l *pipes, _ func() error) {
+	inBubble(t, func(t *testing.T, _ *endpoint, l *pipes, _ func() error) {
 		if took, _ := until(l.dial(t), func() {}); took != patience.Header {
 			t.Errorf("a silent connection was open for %v", took)
 		}
@@ -141,7 +141,7 @@ func request(t *testing.T, l *pipes, body []byte) (finish func() (*http.Response
 
 // TestTooManyAtATime: one request is being read, the next is told to come back, and after the first it is welcome.
 func TestTooManyAtATime(t *testing.T) {
-	bubble(t, func(t *testing.T, _ *endpoint, l *pipes, _ func() error) {
+	inBubble(t, func(t *testing.T, _ *endpoint, l *pipes, _ func() error) {
 		first := request(t, l, drawing(t, 0))
 		synctest.Wait()
 		got, err := request(t, l, drawing(t, 1))()
@@ -160,7 +160,7 @@ func TestTooManyAtATime(t *testing.T) {
 
 // TestDrain: a request that has begun is answered after the end was called, and no other is taken.
 func TestDrain(t *testing.T) {
-	bubble(t, func(t *testing.T, _ *endpoint, l *pipes, stop func() error) {
+	inBubble(t, func(t *testing.T, _ *endpoint, l *pipes, stop func() error) {
 		finish := request(t, l, drawing(t, 0))
 		synctest.Wait()
 		ended := make(chan error, 1)
@@ -183,7 +183,7 @@ func TestDrain(t *testing.T) {
 // TestDrainIsBounded: a request that never comes to its end does not keep the process.
 func TestDrainIsBounded(t *testing.T) {
 	e := newEndpoint(t, unchanged)
-	brokertest.Bubble(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		l := newPipes()
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)

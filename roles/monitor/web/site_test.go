@@ -16,7 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"dpfpl/broker/brokertest"
+	"dpfpl/broker/brokertest/bubble"
 	"dpfpl/roles/monitor"
 	"dpfpl/schemas"
 )
@@ -311,7 +311,7 @@ func (alone) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"}
 
 // inBubble has f listen to a site in virtual time, over a connection that holds nothing by itself.
 func inBubble(t *testing.T, c Config, f func(t *testing.T, site *Site, c net.Conn)) {
-	brokertest.Bubble(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		site, err := New(c, sample(1))
 		if err != nil {
 			t.Fatal(err)

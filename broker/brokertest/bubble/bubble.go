@@ -1,4 +1,5 @@
-package brokertest
+// Package bubble runs tests in virtual time.
+package bubble
 
 import (
 	"runtime"
@@ -9,11 +10,11 @@ import (
 
 var oneProcessor sync.Mutex
 
-// Bubble is synctest.Test. With the race detector on it runs f, and whatever else the process does meanwhile, on
+// Test is synctest.Test. With the race detector on it runs f, and whatever else the process does meanwhile, on
 // one processor: the detector keeps one record for all timers of a bubble, and two processors that write to it at
 // once (timers due at the same instant are enough) end the process in ThreadSanitizer (go.dev/issue/78156). Races
 // are still found, for the detector judges by what is ordered, not by what happened to overlap.
-func Bubble(t *testing.T, f func(t *testing.T)) {
+func Test(t *testing.T, f func(t *testing.T)) {
 	if raced {
 		oneProcessor.Lock()
 		defer oneProcessor.Unlock()

@@ -1,6 +1,6 @@
 //go:build !race
 
-package brokertest
+package bubble
 
 // raced says that the race detector is on.
 const raced = false

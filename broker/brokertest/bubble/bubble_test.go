@@ -1,16 +1,16 @@
-package brokertest_test
+package bubble_test
 
 import (
 	"sync"
 	"testing"
 	"time"
 
-	"dpfpl/broker/brokertest"
+	"dpfpl/broker/brokertest/bubble"
 )
 
 // TestTimersOfOneInstant: under the race detector this ended the process on any machine with two processors.
 func TestTimersOfOneInstant(t *testing.T) {
-	brokertest.Bubble(t, func(*testing.T) {
+	bubble.Test(t, func(*testing.T) {
 		var all sync.WaitGroup
 		for range 400 {
 			all.Go(func() {
