@@ -11,19 +11,29 @@ var blas gonum.Implementation
 // enc is the workspace, ctx l×d, and every feature has dimension e. Ties go to the
 // lower class.
 func Predict(enc TextEncoder, ctx []float32, features [][]float32) []int {
-	_, _, _, e := enc.Shape()
 	text := enc.Forward(ctx)
 	defer release(enc)
 	classes := make([]int, len(features))
+	var similar []float32
 	for i, x := range features {
-		best := blas.Sdot(e, text, 1, x, 1)
-		for c := 1; c*e < len(text); c++ {
-			if v := blas.Sdot(e, text[c*e:], 1, x, 1); v > best {
-				best, classes[i] = v, c
+		similar = Similarities(similar[:0], text, x)
+		for c, v := range similar {
+			if v > similar[classes[i]] {
+				classes[i] = c
 			}
 		}
 	}
 	return classes
+}
+
+// Similarities appends to dst the product of an image's feature with that of each class. Who uses a prompt takes the same ones
+// as who rates it: other roundings put two classes that are all but equal in another order.
+func Similarities(dst, text, feature []float32) []float32 {
+	e := len(feature)
+	for c := range len(text) / e {
+		dst = append(dst, blas.Sdot(e, text[c*e:], 1, feature, 1))
+	}
+	return dst
 }
 
 // Features lists the examples' features, for [Predict].

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"dpfpl/mathx/clip"
+	"dpfpl/mathx/prompt"
 )
 
 // Classifier compares an image feature with one text feature for each class. It may be used concurrently.
@@ -92,18 +93,15 @@ type Guess struct {
 // Best returns the n most probable classes, likeliest first; of equal ones the lower comes first, as in
 // prompt.Predict.
 func (k *Classifier) Best(feature []float32, n int) []Guess {
-	logits := make([]float64, len(k.Names))
-	guesses := make([]Guess, len(k.Names))
+	similar := prompt.Similarities(nil, k.text, feature)
+	guesses := make([]Guess, len(similar))
 	for c := range guesses {
 		guesses[c].Class = c
-		for i, v := range k.text[c*k.Dim : (c+1)*k.Dim] {
-			logits[c] += float64(v) * float64(feature[i])
-		}
 	}
-	slices.SortStableFunc(guesses, func(a, b Guess) int { return cmp.Compare(logits[b.Class], logits[a.Class]) })
-	top, sum := logits[guesses[0].Class], 0.0
+	slices.SortStableFunc(guesses, func(a, b Guess) int { return cmp.Compare(similar[b.Class], similar[a.Class]) })
+	top, sum := float64(similar[guesses[0].Class]), 0.0
 	for i, g := range guesses {
-		guesses[i].Probability = math.Exp(k.scale * (logits[g.Class] - top))
+		guesses[i].Probability = math.Exp(k.scale * (float64(similar[g.Class]) - top))
 		sum += guesses[i].Probability
 	}
 	for i := range guesses {

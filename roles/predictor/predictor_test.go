@@ -8,7 +8,8 @@ import (
 	"dpfpl/mathx/prompt"
 )
 
-// TestAgreesWithTheLearner: the likeliest class is the one by which clients are rated.
+// TestAgreesWithTheLearner: the likeliest class is the one by which clients are rated, also where only the rounding of a
+// product decides between two.
 func TestAgreesWithTheLearner(t *testing.T) {
 	p, model := newPredictor(t)
 	ids := make([][]int, len(names))
@@ -22,9 +23,12 @@ func TestAgreesWithTheLearner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	features := make([][]float32, 40)
+	features := make([][]float32, 80)
 	for i := range features {
 		features[i] = prompt.RandomContext(1, p.Dim, 1, seed(i))
+		if i >= 40 {
+			between(features[i], p.text[:p.Dim], p.text[p.Dim:2*p.Dim])
+		}
 	}
 	for i, want := range prompt.Predict(encoder, learned(model), features) {
 		got := p.Best(features[i], 9)
@@ -41,6 +45,18 @@ func TestAgreesWithTheLearner(t *testing.T) {
 		if len(got) != len(names) || math.Abs(sum-1) > 1e-12 {
 			t.Errorf("%d classes, probabilities add up to %v", len(got), sum)
 		}
+	}
+}
+
+// between moves a feature to where two classes are equally near to it, but for rounding, and nearer than all others.
+func between(x, a, b []float32) {
+	var along, square float32
+	for i := range x {
+		along += x[i] * (a[i] - b[i])
+		square += (a[i] - b[i]) * (a[i] - b[i])
+	}
+	for i := range x {
+		x[i] += 100*(a[i]+b[i]) - along/square*(a[i]-b[i])
 	}
 }
 
