@@ -20,13 +20,13 @@ type Trace struct {
 	// mechanism's standard deviation: 1 with noise, 0 without.
 	Noise float64
 	// Excess is how far the sum of its squares is from what it should be, and Along how far its part in the
-	// direction of the sum is from 0, both in standard deviations; 0 without noise.
+	// direction of the sum is from 0, both as normal variables of standard deviation 1; 0 without noise.
 	Excess, Along float64
 	noiseless     bool
 }
 
-// Allowances: another processor may round a gradient otherwise, and chance may take noise this far, one time in
-// 10⁹.
+// Allowances: another processor may round a gradient otherwise, and chance may take noise this far, each figure two times
+// in 10⁹.
 const (
 	tolerance  = 1e-3
 	deviations = 6
@@ -77,8 +77,15 @@ func (t *Trace) measure(sum []float64, published schemas.Lattice) {
 	if t.noiseless {
 		return
 	}
-	t.Excess = (squares - n) / math.Sqrt(2*n)
+	t.Excess = normal(squares, n)
 	if norm > 0 {
 		t.Along = along / t.Now
 	}
+}
+
+// normal makes a normal variable of a sum of n squares of such, by the cube root of Wilson and Hilferty. The sum itself is
+// skewed: of 1,536 it is six standard deviations too large ten times as often as a normal variable, of 32 five thousand times.
+func normal(squares, n float64) float64 {
+	variance := 2 / (9 * n)
+	return (math.Cbrt(squares/n) - (1 - variance)) / math.Sqrt(variance)
 }

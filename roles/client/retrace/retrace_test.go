@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"gonum.org/v1/gonum/stat/distuv"
+
 	"dpfpl/mathx/dp"
 	"dpfpl/roles/client/ledger"
 	"dpfpl/schemas"
@@ -107,6 +109,18 @@ func TestTrace(t *testing.T) {
 	} {
 		if c.trace.Agrees() != c.want {
 			t.Errorf("%s agrees: %v", name, !c.want)
+		}
+	}
+}
+
+// TestChance: what chance does one time in 10⁹ is just below six deviations, whatever the size of a prompt.
+func TestChance(t *testing.T) {
+	const chance, quantile = 1e-9, 5.998
+	for _, n := range []float64{32, 384, 1536, 8192} {
+		squares := distuv.ChiSquared{K: n}
+		few, many := normal(squares.Quantile(chance), n), normal(squares.Quantile(1-chance), n)
+		if math.Abs(few+quantile) > 0.2 || math.Abs(many-quantile) > 0.1 {
+			t.Errorf("%v numbers: from %v to %v, want ±%v", n, few, many, quantile)
 		}
 	}
 }
