@@ -41,7 +41,7 @@ func TestOneRun(t *testing.T) {
 	if r.Steps != 4 || r.Updates != 8 || r.Versions != 8 {
 		t.Errorf("%d steps, %d updates, %d versions of 2 clients with 4 steps each", r.Steps, r.Updates, r.Versions)
 	}
-	if r.Included < 900 || r.Included > 1150 { // six standard deviations
+	if r.Included < 900 || r.Included > 1150 { // 5.5 standard deviations
 		t.Errorf("%d of 2048 fair coins", r.Included)
 	}
 	if e := float64(r.EpsilonRDP); math.Abs(e-3) > 1e-3 || r.EpsilonPLD >= r.EpsilonRDP {
