@@ -267,7 +267,7 @@ func (o textOracle) pull(classes [][]int, ctx, cot []float64) []float64 {
 
 // slope is the derivative of ⟨cot, features⟩ along dir, by central differences.
 func (o textOracle) slope(classes [][]int, ctx, cot, dir []float64) float64 {
-	const h = 1e-4 // error h² ≈ 1e-8, rounding 1e-16/h = 1e-12
+	const h = 1e-5 // error h² ≈ 1e-10, rounding 1e-16/h = 1e-11
 	at := func(s float64) (sum float64) {
 		x := make([]float64, len(ctx))
 		for i := range x {
