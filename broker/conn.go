@@ -65,12 +65,13 @@ type Conn struct {
 
 	mu      sync.Mutex
 	renewed chan struct{} // closed, and replaced, when the connection comes back
+	asking  asking
 }
 
 // Connect connects. Expected errors: ctx's, and what nats says about servers and credentials.
 func Connect(ctx context.Context, o Options) (*Conn, error) {
 	o.setDefaults()
-	c := &Conn{prefix: o.APIPrefix, timeout: o.Timeout, log: *o.Logger, events: o.Events, renewed: make(chan struct{})}
+	c := &Conn{prefix: o.APIPrefix, timeout: o.Timeout, log: *o.Logger, events: o.Events, renewed: make(chan struct{}), asking: asking{inbox: o.InboxPrefix}}
 	deadline := time.Now().Add(o.Patience)
 	for {
 		nc, err := nats.Connect(o.URL, c.natsOptions(o)...)
@@ -101,6 +102,7 @@ func (o *Options) setDefaults() {
 	defaultTo(&o.Name, "dpfpl")
 	defaultTo(&o.URL, nats.DefaultURL)
 	defaultTo(&o.APIPrefix, serverAPI)
+	defaultTo(&o.InboxPrefix, nats.InboxPrefix[:len(nats.InboxPrefix)-1])
 	defaultTo(&o.Timeout, 30*time.Second)
 	defaultTo(&o.ReconnectWait, 500*time.Millisecond)
 	defaultTo(&o.ReconnectJitter, 500*time.Millisecond)
@@ -156,6 +158,7 @@ func (c *Conn) natsOptions(o Options) []nats.Option {
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(o.ReconnectWait),
 		nats.ReconnectJitter(o.ReconnectJitter, o.ReconnectJitter),
+		nats.CustomInboxPrefix(o.InboxPrefix),
 		nats.ReconnectBufSize(-1), // a publish without connection fails at once, so its outcome is known
 		nats.PermissionErrOnSubscribe(true),
 		nats.ReconnectHandler(c.onReconnect),
@@ -169,13 +172,11 @@ func (c *Conn) natsOptions(o Options) []nats.Option {
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			c.log.Warn().Err(err).Msg("refused by the broker")
+			c.asking.refuse(err)
 			for _, e := range c.events {
 				call(e.OnError, err)
 			}
 		}),
-	}
-	if o.InboxPrefix != "" {
-		opts = append(opts, nats.CustomInboxPrefix(o.InboxPrefix))
 	}
 	if o.InProcess != nil {
 		opts = append(opts, nats.InProcessServer(o.InProcess))

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -64,6 +65,10 @@ func explain(err error, run string) error {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
 		errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("%w (run %q): start nats-server with -js, and enable it for the account: %v", ErrNoJetStream, run, err)
+	case errors.Is(err, nats.ErrPermissionViolation):
+		return fmt.Errorf("broker: run %q: are these the right credentials? %w", run, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("broker: run %q: no answer in time: the servers do not agree, or these are not the right credentials: %w", run, err)
 	case errors.Is(err, nats.ErrConnectionClosed):
 		return fmt.Errorf("%w: %v", ErrClosed, err)
 	}

@@ -58,7 +58,13 @@ func (c *Conn) get(ctx context.Context, stream, request string) (schemas.Message
 
 // direct asks for one stored message. Errors: errNothing, nats'.
 func (c *Conn) direct(ctx context.Context, what string, request []byte) (schemas.Message, error) {
-	reply, err := c.nc.RequestWithContext(ctx, c.prefix+".DIRECT.GET."+what, request)
+	subject := c.prefix + ".DIRECT.GET." + what
+	heeding, done := c.asking.heed(ctx, subject)
+	defer done()
+	reply, err := c.nc.RequestWithContext(heeding, subject, request)
+	if errors.Is(err, context.Canceled) {
+		err = context.Cause(heeding)
+	}
 	if err != nil {
 		return schemas.Message{}, err
 	}
@@ -70,7 +76,7 @@ func (c *Conn) direct(ctx context.Context, what string, request []byte) (schemas
 	}
 	seq, err := strconv.ParseUint(reply.Header.Get(jetstream.SequenceHeader), 10, 64)
 	if err != nil {
-		return schemas.Message{}, fmt.Errorf("read %s: sequence: %v", what, err)
+		return schemas.Message{}, fmt.Errorf("read %s: the answer is none of JetStream's: is this the account of the run?", what)
 	}
 	stored, err := time.Parse(time.RFC3339Nano, reply.Header.Get(jetstream.TimeStampHeaer))
 	if err != nil {
