@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -108,9 +109,9 @@ func (f *clientFlags) serve(c *cobra.Command) error {
 		return err
 	}
 	defer model.Close()
-	store, err := ledger.Open(f.ledger, f.limits)
+	store, err := f.openLedger()
 	if err != nil {
-		return inputIf(fmt.Errorf("--ledger %s: %w", f.ledger, err), ledger.ErrInvalid, os.ErrNotExist, os.ErrPermission)
+		return err
 	}
 	defer store.Close()
 	box, err := f.openBox()
@@ -136,6 +137,21 @@ func (f *clientFlags) serve(c *cobra.Command) error {
 	return ended(ctx, log, err)
 }
 
+// openLedger errors: inputError for a file that is none or is damaged, and those of ledger.Open.
+func (f *clientFlags) openLedger() (*ledger.Ledger, error) {
+	if info, err := os.Stat(f.ledger); err == nil && !info.Mode().IsRegular() {
+		return nil, input(fmt.Errorf("--ledger %s: not a file", f.ledger))
+	}
+	store, err := ledger.Open(f.ledger, f.limits)
+	switch {
+	case err == nil:
+		return store, nil
+	case errors.Is(err, ledger.ErrDamaged):
+		return nil, input(fmt.Errorf("--ledger: %w; what its records have spent is not known any more, and neither a new file nor a backup tells: see \"Back up\" in roles/README.md", err))
+	}
+	return nil, inputIf(fmt.Errorf("--ledger %s: %w", f.ledger, err), ledger.ErrInvalid, os.ErrNotExist, os.ErrPermission)
+}
+
 // checkOwn reports what is wrong with the flags by themselves. Errors: inputError.
 func (f *clientFlags) checkOwn() (err error) {
 	if err := f.check(); err != nil {
@@ -151,11 +167,21 @@ func (f *clientFlags) checkOwn() (err error) {
 		return input(errors.New("no records: give --data"))
 	case f.limits.MaxEpsilon == 0 && !f.unprotected:
 		return input(errors.New("no budget: give --max-epsilon, what one record may spend over all runs"))
+	case !(f.limits.MaxEpsilon >= 0) || math.IsInf(f.limits.MaxEpsilon, 1):
+		return flagError("max-epsilon", f.limits.MaxEpsilon, "a finite number >= 0")
+	case !(f.limits.Delta > 0 && f.limits.Delta < 1):
+		return flagError("delta", f.limits.Delta, "in (0, 1)")
+	case !(f.limits.MinZ >= 0) || math.IsInf(f.limits.MinZ, 1):
+		return flagError("min-z", f.limits.MinZ, "a finite number >= 0")
+	case !(f.limits.MaxQ >= 0 && f.limits.MaxQ <= 1):
+		return flagError("max-q", f.limits.MaxQ, "from 0 to 1")
+	case !(f.prune >= 0 && f.prune < 1):
+		return flagError("prune", f.prune, "from 0 up to but without 1")
 	case f.hold < 0:
 		return flagError("hold", f.hold, ">= 0")
 	case (f.box == "") != (f.boxKey == ""):
 		return input(errors.New("--black-box and --black-box-key belong together"))
-	case f.rate < 0 || f.rate > 1:
+	case !(f.rate >= 0 && f.rate <= 1):
 		return flagError("rate", f.rate, "from 0 to 1")
 	}
 	return nil
@@ -166,6 +192,9 @@ type memberFlags struct{ id string }
 
 // name takes the member's name from its credentials unless it was given. Errors: inputError.
 func (f *memberFlags) name(creds string) error {
+	if f.id != "" && !schemas.ValidName(f.id) {
+		return input(badName("id", f.id))
+	}
 	if f.id != "" {
 		return nil
 	}

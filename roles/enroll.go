@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -16,6 +17,7 @@ import (
 
 	"dpfpl/roles/enroll"
 	"dpfpl/roles/planfile"
+	"dpfpl/schemas"
 )
 
 // The files of an enrolment beside one NAME.creds for each user.
@@ -102,6 +104,10 @@ where you put it.`,
 			if err := e.Server.Check(); err != nil {
 				return input(err)
 			}
+			names := append([]string{enroll.System, enroll.Operator, enroll.Aggregator, enroll.Monitor}, clients...)
+			if err := checkNames(names); err != nil {
+				return err
+			}
 			if err := os.MkdirAll(e.dir, 0o700); err != nil {
 				return input(err)
 			}
@@ -111,7 +117,7 @@ where you put it.`,
 			if err := placeFile(e.path(usersFile), 0o600, content([]byte(enroll.Operator+":"+rand.Text()+"\n"))); err != nil {
 				return err
 			}
-			if err := e.issue(append([]string{enroll.System, enroll.Operator, enroll.Aggregator, enroll.Monitor}, clients...)...); err != nil {
+			if err := e.issue(names...); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %s, %s and credentials of %d clients\noperator %s\n",
@@ -242,14 +248,27 @@ func openEnrolment(dir string) (*enrolment, error) {
 
 func (e *enrolment) path(name string) string { return filepath.Join(e.dir, name) }
 
+// checkNames errors: inputError for one that is none, or that is there twice.
+func checkNames(names []string) error {
+	for i, name := range names {
+		if !schemas.ValidName(name) {
+			return input(fmt.Errorf("%w: %.80q: want 1 to %d of A-Z a-z 0-9 _ -", enroll.ErrName, name, schemas.MaxName))
+		}
+		if slices.Contains(names[:i], name) {
+			return input(fmt.Errorf("%s is there twice (%s, %s, %s and %s are there anyway)", name, enroll.System, enroll.Operator, enroll.Aggregator, enroll.Monitor))
+		}
+	}
+	return nil
+}
+
 // issue makes credentials for names, the authority being saved first: a key that it does not know could not be
 // revoked.
 func (e *enrolment) issue(names ...string) error {
+	if err := checkNames(names); err != nil {
+		return err
+	}
 	creds := map[string][]byte{}
 	for _, name := range names {
-		if _, twice := creds[name]; twice {
-			return input(fmt.Errorf("%s is there twice", name))
-		}
 		var err error
 		if creds[name], err = e.Authority.Issue(name); err != nil {
 			return inputIf(err, enroll.ErrName)

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"dpfpl/roles/flagerror"
+	"dpfpl/roles/planfile"
 )
 
 // configFlag names a YAML file of flags.
@@ -35,7 +37,7 @@ func fillFlags(c *cobra.Command, _ []string) error {
 			return
 		}
 		if err := c.Flags().Set(f.Name, text); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", where, err))
+			errs = append(errs, fmt.Errorf("%s: %w", where, flagerror.Plain(err)))
 		}
 	}
 	c.Flags().VisitAll(func(f *pflag.Flag) {
@@ -63,7 +65,7 @@ func fillFlags(c *cobra.Command, _ []string) error {
 func readConfig(root *cobra.Command, path string) (map[string]string, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--%s: %w", configFlag, err)
 	}
 	values, err := parseConfig(root, b)
 	if err != nil {
@@ -76,8 +78,8 @@ func readConfig(root *cobra.Command, path string) (map[string]string, error) {
 // them, and no others.
 func parseConfig(root *cobra.Command, b []byte) (map[string]string, error) {
 	var raw map[string]any
-	if err := yaml.Unmarshal(b, &raw); err != nil {
-		return nil, errors.New(yaml.FormatError(err, false, true))
+	if err := planfile.Decode(b, &raw); err != nil {
+		return nil, err
 	}
 	known := allFlags(root)
 	values := map[string]string{}

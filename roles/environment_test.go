@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"dpfpl/roles/flagerror"
 )
 
 // TestEnvironmentStandsInForFlags: a variable counts where no flag was given, and a bad one is named.
@@ -93,6 +95,27 @@ func TestCommandsExplainThemselves(t *testing.T) {
 	})
 	if seen < 20 {
 		t.Errorf("only %d examples", seen)
+	}
+}
+
+// TestFlagsSpeakPlainly: whatever the type of a flag, a value that it cannot take is answered in words, by the flag's name, and not in
+// those of Go.
+func TestFlagsSpeakPlainly(t *testing.T) {
+	types := map[string]bool{}
+	walk(newRootCommand(), func(c *cobra.Command) {
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			err := c.Flags().Set(f.Name, "no number")
+			if err == nil { // a text
+				return
+			}
+			types[f.Value.Type()] = true
+			if want, got := "--"+f.Name+` "no number": want `, flagerror.Plain(err).Error(); !strings.HasPrefix(got, want) {
+				t.Errorf("%s: %q does not begin with %q", c.CommandPath(), got, want)
+			}
+		})
+	})
+	if len(types) < 5 {
+		t.Errorf("only the types %v", types)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -45,7 +46,13 @@ func inputIf(err error, targets ...error) error {
 
 // inputArgs marks a complaint about arguments as the caller's.
 func inputArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error { return input(check(c, args)) }
+	return func(c *cobra.Command, args []string) error {
+		err := check(c, args)
+		if err == nil || c.HasSubCommands() {
+			return input(err)
+		}
+		return input(fmt.Errorf("%w; usage: %s", err, c.UseLine()))
+	}
 }
 
 func exitCode(err error) int {
@@ -58,9 +65,23 @@ func exitCode(err error) int {
 	return exitFailure
 }
 
-// replaceable errors: inputError if a file exists that force does not give up.
+// listenable errors: inputError for what is no address to listen on.
+func listenable(flag, address string) error {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return flagError(flag, address, "HOST:PORT")
+	}
+	return nil
+}
+
+// replaceable errors: inputError if a file exists that force does not give up, or a folder.
 func replaceable(path string, force bool) error {
-	if _, err := os.Stat(path); !force && !errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && info.IsDir():
+		return input(fmt.Errorf("%s is a folder", path))
+	case !force:
 		return input(fmt.Errorf("%s exists; give --force to replace it", path))
 	}
 	return nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -33,7 +32,7 @@ func planEncoder(model *clip.Model, plan *schemas.Plan, ending string) (prompt.T
 func planExamples(model *clip.Model, plan *schemas.Plan, path string) ([]prompt.Example, error) {
 	set, err := openFeatures(model, path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
 	labels := make([]int, len(set.Meta.Classes))
 	for i, class := range set.Meta.Classes {
@@ -51,12 +50,17 @@ func planExamples(model *clip.Model, plan *schemas.Plan, path string) ([]prompt.
 // openFeatures reads a feature cache, or computes the features of a folder of pictures, all of which must be
 // readable.
 func openFeatures(model *clip.Model, path string) (*backbone.Features, error) {
-	if backbone.IsCache(os.DirFS(path)) {
-		return backbone.ReadFeatures(os.DirFS(path), model.Digest)
-	}
-	images, err := backbone.ScanImages(os.DirFS(path))
+	folder, err := backbone.Folder(path)
 	if err != nil {
 		return nil, err
+	}
+	if backbone.IsCache(folder) {
+		set, err := backbone.ReadFeatures(folder, model.Digest)
+		return set, about(path, err)
+	}
+	images, err := backbone.ScanImages(folder)
+	if err != nil {
+		return nil, about(path, err)
 	}
 	files := make([]string, len(images.List))
 	for i, image := range images.List {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -46,9 +47,15 @@ func (f *featuresFlags) run(c *cobra.Command, folder string) error {
 	if f.out == "" {
 		return input(errors.New("no place for the cache: give --out"))
 	}
+	if f.workers < 0 {
+		return flagError("workers", f.workers, ">= 0")
+	}
+	if c.Flags().Changed("part") && f.split == "" {
+		return input(errors.New("--part is for --split"))
+	}
 	images, err := f.images(folder)
 	if err != nil {
-		return input(fmt.Errorf("%s: %w", folder, err))
+		return input(err)
 	}
 	model, err := openModel(f.model, clip.ImageTower)
 	if err != nil {
@@ -66,7 +73,7 @@ func (f *featuresFlags) run(c *cobra.Command, folder string) error {
 		return errors.New("interrupted; the same command goes on from here")
 	}
 	if err != nil {
-		return inputIf(err, backbone.ErrImages, fs.ErrNotExist, fs.ErrPermission)
+		return inputIf(err, backbone.ErrImages, fs.ErrNotExist, fs.ErrPermission, syscall.ENOTDIR)
 	}
 	fmt.Fprintf(c.OutOrStdout(), "%s: %d features of dimension %d, %d classes, %d images skipped\nmodel %s\n",
 		f.out, features.Len(), features.Dim, len(features.Meta.Classes), len(skipped), model.Digest)
@@ -74,15 +81,28 @@ func (f *featuresFlags) run(c *cobra.Command, folder string) error {
 }
 
 func (f *featuresFlags) images(folder string) (backbone.Images, error) {
-	root := os.DirFS(folder)
-	if f.split == "" {
-		return backbone.ScanImages(root)
-	}
-	data, err := os.ReadFile(f.split)
+	root, err := backbone.Folder(folder)
 	if err != nil {
 		return backbone.Images{}, err
 	}
-	return backbone.ReadSplit(root, data, f.part)
+	if f.split == "" {
+		images, err := backbone.ScanImages(root)
+		return images, about(folder, err)
+	}
+	data, err := os.ReadFile(f.split)
+	if err != nil {
+		return backbone.Images{}, fmt.Errorf("--split: %w", err)
+	}
+	images, err := backbone.ReadSplit(root, data, f.part)
+	return images, about(f.split, err)
+}
+
+// about says which file or folder err is about; nil stays nil.
+func about(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 // openModel opens a model folder; every error is the caller's.

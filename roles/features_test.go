@@ -172,7 +172,7 @@ func TestModelCommandsRefuse(t *testing.T) {
 		{"embed text --model " + tinyModel + " <|endoftext|>", "special token"},
 		{"embed text --model " + tinyModel + " " + strings.Repeat("x1", 40), "too many tokens"},
 		{"embed image --model " + tinyModel, "at least 1 arg"},
-		{"embed image --model absent " + tree, "absent does not exist"},
+		{"embed image --model absent " + tree, "stat absent: no such file"},
 	} {
 		_, stderr := command(t, exitInput, strings.Fields(tc.args)...)
 		contains(t, stderr, tc.reason)

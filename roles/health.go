@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -100,6 +101,9 @@ func newHealthCommand() *cobra.Command {
 		Example: "  dpfpl health http://127.0.0.1:8080/readyz",
 		Args:    inputArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
+			if timeout <= 0 {
+				return flagError("timeout", timeout, "> 0")
+			}
 			ctx, cancel := context.WithTimeout(c.Context(), timeout)
 			defer cancel()
 			return askHealth(ctx, args[0])
@@ -111,8 +115,8 @@ func newHealthCommand() *cobra.Command {
 
 func askHealth(ctx context.Context, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return input(err)
+	if err != nil || request.URL.Host == "" || request.URL.Scheme != "http" && request.URL.Scheme != "https" {
+		return input(fmt.Errorf("%q: want http://HOST:PORT/PATH", url))
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -121,7 +125,7 @@ func askHealth(ctx context.Context, url string) error {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(answer.Body, 200))
-		return errors.New(answer.Status + ": " + string(text))
+		return errors.New(answer.Status + ": " + strings.TrimSpace(string(text)))
 	}
 	return nil
 }

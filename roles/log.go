@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -108,6 +110,9 @@ it, because the server's times differ from those in the checkpoint.`,
 			}
 			defer done()
 			if err := conn.Import(c.Context(), src, options); err != nil {
+				if errors.Is(err, broker.ErrLaxSync) {
+					err = fmt.Errorf("%w: see --allow-lax", err)
+				}
 				return err
 			}
 			fmt.Fprintf(c.OutOrStdout(), "run %s: %d log messages, %d models, %d checkpoints stored\n",
@@ -157,7 +162,7 @@ func verifyFile(path string) (logfile.Summary, error) {
 	defer f.Close()
 	sum, err := logfile.Verify(f)
 	if err != nil {
-		err = inputIf(fmt.Errorf("%s: %w", path, err), logfile.ErrFormat, logfile.ErrVersion)
+		err = inputIf(fmt.Errorf("%s: %w", path, err), logfile.ErrFormat, logfile.ErrVersion, syscall.EISDIR)
 	}
 	return sum, err
 }

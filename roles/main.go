@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"dpfpl/roles/flagerror"
 )
 
 func main() {
@@ -52,7 +54,7 @@ Exit codes
 	}
 	root.PersistentPreRunE = fillFlags
 	root.PersistentFlags().String(configFlag, "", "YAML `file` of flags, name: value; variables and the command line come first")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return input(err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return input(flagerror.Plain(err)) })
 	root.AddCommand(newReplayCommand(), newLogCommand(), newPrivacyCommand(), newFeaturesCommand(), newZeroshotCommand(), newEmbedCommand())
 	root.AddCommand(newPlanCommand(), newEnrollCommand(), newAggregatorCommand(), newClientCommand(), newMonitorCommand(), newHealthCommand())
 	root.AddCommand(newPromptCommand(), newPredictCommand())

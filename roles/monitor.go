@@ -110,6 +110,9 @@ func (f *monitorFlags) checkOwn() error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if err := listenable("http", f.address); err != nil {
+		return err
+	}
 	switch {
 	case (f.cert == "") != (f.key == ""):
 		return input(errors.New("--http-cert and --http-key belong together"))

@@ -80,6 +80,9 @@ func (f *planInitFlags) write(stdout io.Writer) error {
 	if err != nil {
 		return input(err)
 	}
+	if _, err := d.Plan(); err != nil {
+		return input(err)
+	}
 	if f.out == "" {
 		_, err := io.WriteString(stdout, d.YAML())
 		return err
@@ -110,9 +113,13 @@ func (f *planInitFlags) deployment() (*planfile.Deployment, error) {
 		return nil, err
 	}
 	if f.classesFrom != "" {
-		images, err := backbone.ScanImages(os.DirFS(f.classesFrom))
+		folder, err := backbone.Folder(f.classesFrom)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.classesFrom, err)
+			return nil, err
+		}
+		images, err := backbone.ScanImages(folder)
+		if err != nil {
+			return nil, about(f.classesFrom, err)
 		}
 		for _, class := range images.Classes {
 			d.Classes = append(d.Classes, backbone.Name(class))
@@ -159,6 +166,14 @@ func stepFlag(c *cobra.Command, step *time.Duration) {
 	c.Flags().DurationVar(step, "step", 5*time.Second, "how long a client's step takes, to tell how long the run does")
 }
 
+// examine errors: a step of no length, and those of planfile.Examine.
+func examine(plan *schemas.Plan, step time.Duration) (*planfile.Promise, error) {
+	if step <= 0 {
+		return nil, flagError("step", step, "> 0")
+	}
+	return planfile.Examine(plan, step)
+}
+
 // readPlan reads a plan file and works out what it promises. Errors: inputError.
 func readPlan(path string, step time.Duration) (*planfile.Promise, error) {
 	var d planfile.Deployment
@@ -169,7 +184,7 @@ func readPlan(path string, step time.Duration) (*planfile.Promise, error) {
 	if err != nil {
 		return nil, input(fmt.Errorf("%s: %w", path, err))
 	}
-	promise, err := planfile.Examine(plan, step)
+	promise, err := examine(plan, step)
 	if err != nil {
 		return nil, input(fmt.Errorf("%s: %w", path, err))
 	}
@@ -220,6 +235,9 @@ or accept the risk with --allow-lax.`,
 }
 
 func (f *planPublishFlags) publish(ctx context.Context, plan *schemas.Plan) error {
+	if f.streams.Replicas < 1 {
+		return flagError("replicas", f.streams.Replicas, ">= 1")
+	}
 	raw, err := f.seal(plan)
 	if err != nil {
 		return err
@@ -237,6 +255,9 @@ func (f *planPublishFlags) publish(ctx context.Context, plan *schemas.Plan) erro
 		defer f.streams.System.Close()
 	}
 	if err := conn.Provision(ctx, plan, f.streams); err != nil {
+		if errors.Is(err, broker.ErrLaxSync) {
+			err = fmt.Errorf("%w: see --system and --allow-lax", err)
+		}
 		return inputIf(err, broker.ErrPlanExists)
 	}
 	if stored, err := conn.Plan(ctx, plan.Run); err == nil && schemas.Verify(stored.Raw, plan.Operator) == nil {
@@ -286,7 +307,7 @@ func newPlanShowCommand() *cobra.Command {
 				return err
 			}
 			if words {
-				promise, err := planfile.Examine(plan, step)
+				promise, err := examine(plan, step)
 				if err != nil {
 					return err
 				}

@@ -23,6 +23,17 @@ func TestPlanFile(t *testing.T) {
 	}
 	_, errs := command(t, 2, append(base, "--classes", "cat,dog", "--out", "plan.yaml")...)
 	contains(t, errs, "plan.yaml exists")
+	_, errs = command(t, 2, append(base, "--classes", "cat,dog", "--out", "keys", "--force")...)
+	contains(t, errs, "keys is a folder")
+	_, errs = command(t, 2, append(base, "--classes", "cat,cat", "--out", "twice.yaml")...)
+	contains(t, errs, "classes")
+	if _, err := os.Stat("twice.yaml"); err == nil {
+		t.Error("a plan that cannot be published is written")
+	}
+	_, errs = command(t, 2, append(base, "--classes-from", "none")...)
+	contains(t, errs, "stat none: no such file")
+	_, errs = command(t, 2, "plan", "check", "plan.yaml", "--step", "-1s")
+	contains(t, errs, "--step = -1s, want > 0")
 
 	out, _ := command(t, 0, "plan", "check", "plan.yaml", "--step", "3s")
 	contains(t, out, "Run clinics: 3 clients", "Each record of every client is protected against the aggregator",
@@ -30,6 +41,9 @@ func TestPlanFile(t *testing.T) {
 	for _, c := range []struct{ what, old, new, want string }{
 		{"a field that does not exist", "versions: 60", "version: 60", "unknown field"},
 		{"no classes", "- cat", "- dog", "classes"},
+		{"a word for a number", "epsilon: 8.0", "epsilon: much", "want a number, not text"},
+		{"a word for a time", "deadline: 1m0s", "deadline: soon", "want one such as 90s"},
+		{"no text", "run: clinics", "run: \x00", "not a text file"},
 		{"a buffer of more than there are", "buffer: 1", "buffer: 4", "rule.buffer"},
 		{"updates without the noise for them", "z_g: 0.0", "z_g: 0.5\n  # and\n", "privacy.z_u"},
 		{"more privacy than any noise gives", "epsilon: 8.0", "epsilon: 1e-9", "no noise reaches"},
@@ -92,7 +106,27 @@ func TestBadFlagsOfRoles(t *testing.T) {
 		{"client", with(full, "--adjacency", "near"), "--adjacency"},
 		{"client", with(full, "--ca", "none.pem"), "--ca"},
 		{"client", with(full, "--nkey", "x"), "not both"},
-		{"client", with(full, "--delta", "7"), "--ledger"},
+		{"client", with(full, "--delta", "7"), "--delta = 7"},
+		{"client", with(full, "--max-epsilon", "-1"), "--max-epsilon = -1"},
+		{"client", with(full, "--max-epsilon", "nan"), "--max-epsilon = NaN"},
+		{"client", with(full, "--min-z", "-1"), "--min-z = -1"},
+		{"client", with(full, "--max-q", "2"), "--max-q = 2"},
+		{"client", with(full, "--prune", "1"), "--prune = 1"},
+		{"client", with(full, "--rate", "nan"), "--rate = NaN"},
+		{"client", with(full, "--id", "a b"), "--id \"a b\""},
+		{"client", with(full, "--run", "a.b"), "--run \"a.b\""},
+		{"client", with(full, "--ca", "keys/roster.yaml"), "keys/roster.yaml: holds no certificate"},
+		{"client", with(full, "--nats", "http://127.0.0.1:1"), "--nats: want nats://HOST:PORT"},
+		{"client", with(full, "--nats", "nats://127.0.0.1:1,nats://no host:2"), "--nats: want nats://HOST:PORT"},
+		{"client", with(full, "--ledger", "keys"), "--ledger keys: not a file"},
+		{"client", with(full, "--ledger", "keys/roster.yaml"), "keys/roster.yaml: ledger: damaged at offset 0: not a ledger of this version; what its records have spent is not known any more"},
+		{"monitor", with(run, "--http", "x"), "--http = x, want HOST:PORT"},
+		{"plan", []string{"publish", "none.yaml", "--replicas", "0"}, "none.yaml"},
+		{"health", []string{"127.0.0.1:8080"}, "want http://HOST:PORT/PATH"},
+		{"health", []string{"http://127.0.0.1:8080/", "--timeout", "0s"}, "--timeout"},
+		{"enroll", []string{"init", "other", "--clients", "a,a"}, "a is there twice"},
+		{"enroll", []string{"init", "other", "--clients", "operator"}, "are there anyway"},
+		{"enroll", []string{"init", "other", "--clients", "a,"}, "want 1 to 64"},
 		{"client", with(full, "--creds", "none.creds"), "none.creds"},
 		{"client", with(full, "--model", "none"), "none"},
 		{"aggregator", with(common, "--lease", "0s"), "--lease"},
@@ -101,6 +135,11 @@ func TestBadFlagsOfRoles(t *testing.T) {
 	} {
 		_, errs := command(t, 2, append([]string{c.role}, c.args...)...)
 		contains(t, errs, c.want)
+	}
+	for _, name := range []string{"other", "keys.lock"} { // of the above
+		if _, err := os.Stat(name); err == nil {
+			t.Errorf("left behind: %s", name)
+		}
 	}
 	_, errs := command(t, 1, append([]string{"client"}, full...)...)
 	contains(t, errs, "connect to nats://127.0.0.1:1")

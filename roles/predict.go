@@ -201,6 +201,9 @@ func scanNames(path string) (names []string, err error) {
 	if err := scan.Err(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%s: no class names", path)
+	}
 	return names, nil
 }
 

@@ -59,6 +59,9 @@ func (f *endpointFlags) check() error {
 	if f.listen == "" {
 		return nil
 	}
+	if err := listenable("listen", f.listen); err != nil {
+		return err
+	}
 	if !loopback.Is(f.listen) && (f.cert == "" || f.token == "") {
 		return input(fmt.Errorf("--listen %s: other machines can reach it: give --tls-cert, --tls-key and --token-file", f.listen))
 	}
@@ -72,7 +75,7 @@ func (f *endpointFlags) readToken() (string, error) {
 	}
 	b, err := os.ReadFile(f.token)
 	if err != nil {
-		return "", input(err)
+		return "", input(fmt.Errorf("--token-file: %w", err))
 	}
 	if b = bytes.TrimSpace(b); len(b) < 16 || len(b) > 1024 {
 		return "", input(fmt.Errorf("--token-file %s: a token of %d bytes, want 16 to 1024", f.token, len(b)))

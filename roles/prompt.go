@@ -124,6 +124,8 @@ func (f *promptImportFlags) run(c *cobra.Command, path string) error {
 	switch {
 	case f.out == "":
 		return input(errors.New("no place for it: give --out"))
+	case f.operator != "" && !nkeys.IsValidPublicKey(f.operator):
+		return input(fmt.Errorf("--operator %q: want the operator's public key", f.operator))
 	case (f.signer == "") == (f.operator == ""):
 		return input(errors.New("whose signature counts? give either --signer, or --operator with --log or --nats"))
 	}
@@ -132,8 +134,8 @@ func (f *promptImportFlags) run(c *cobra.Command, path string) error {
 		return err
 	}
 	if f.operator != "" {
-		if err := f.check(c, p); err != nil {
-			return inputIf(fmt.Errorf("%s: %w", path, err), errNotOfPlan)
+		if err := f.check(c, path, p); err != nil {
+			return inputIf(err, errNotOfPlan)
 		}
 	}
 	model, err := openModel(f.model)
@@ -155,7 +157,7 @@ func (f *promptImportFlags) run(c *cobra.Command, path string) error {
 var errNotOfPlan = errors.New("the prompt does not agree with the plan")
 
 // check holds a prompt against the plan of its run.
-func (f *promptImportFlags) check(c *cobra.Command, p *promptfile.File) error {
+func (f *promptImportFlags) check(c *cobra.Command, path string, p *promptfile.File) error {
 	src, done, err := f.source.open(c.Context())
 	if err != nil {
 		return err
@@ -172,7 +174,7 @@ func (f *promptImportFlags) check(c *cobra.Command, p *promptfile.File) error {
 		if err != nil {
 			return err
 		}
-		return agrees(p, plan, schemas.Digest(m.Raw))
+		return about(path, agrees(p, plan, schemas.Digest(m.Raw)))
 	}
 	return errors.New("the run is empty")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nkeys"
@@ -89,7 +90,7 @@ func (f *promptExportFlags) run(c *cobra.Command) error {
 	}
 	book, err := ledger.Freeze(f.ledger)
 	if err != nil {
-		return inputIf(fmt.Errorf("--ledger %s: %w", f.ledger, err), fs.ErrNotExist, fs.ErrPermission)
+		return inputIf(fmt.Errorf("--ledger %s: %w", f.ledger, err), fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR)
 	}
 	known, err := f.known(c.Context(), key, book)
 	if err != nil {

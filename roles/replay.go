@@ -42,7 +42,7 @@ With --without, --only or a rule it asks "what if" instead: the same noised upda
 client, of one client only, or by another rule. That costs no privacy. The gradients stay those of the recorded prompts, so
 the answer is exact for the first version that differs, and an approximation after it. With --eval either
 also prints the accuracy of the global prompts, the recorded and the what-if's.`,
-		Args: cobra.NoArgs,
+		Args: inputArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return f.replay(c) },
 	}
 	f.source.register(c, true)

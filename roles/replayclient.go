@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -70,7 +71,7 @@ func (f *replayClientFlags) run(c *cobra.Command) error {
 	}
 	paid, err := ledger.Read(f.ledger)
 	if err != nil {
-		return inputIf(err, fs.ErrNotExist, fs.ErrPermission)
+		return inputIf(fmt.Errorf("--ledger: %w", err), fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR)
 	}
 	src, done, err := f.source.open(c.Context())
 	if err != nil {

@@ -66,11 +66,17 @@ func (f *logFlags) logger(w io.Writer, role string) (zerolog.Logger, error) {
 	return zerolog.New(w).Level(level).With().Timestamp().Str(logkey.Role, role).Logger(), nil
 }
 
+func badName(flag, name string) error {
+	return fmt.Errorf("--%s %.80q: want 1 to %d of A-Z a-z 0-9 _ -", flag, name, schemas.MaxName)
+}
+
 // check errors: inputError.
 func (f *roleFlags) check() error {
 	switch {
 	case f.run == "":
 		return input(errors.New("no run: give --run"))
+	case !schemas.ValidName(f.run):
+		return input(badName("run", f.run))
 	case !nkeys.IsValidPublicKey(f.operator):
 		return input(fmt.Errorf("--operator %q: want the operator's public key, from whom you trust with it and not from the server", f.operator))
 	case f.wait < 0:
@@ -122,7 +128,7 @@ func (f *roleFlags) join(ctx context.Context, o broker.Options) (*joined, error)
 	if j.quiet, err = j.serve(ctx, f.health, o.Logger); err != nil {
 		return nil, err
 	}
-	if j.Conn, err = broker.Connect(ctx, o); err != nil {
+	if j.Conn, err = dial(ctx, o); err != nil {
 		j.quiet()
 		return nil, err
 	}

@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
@@ -41,10 +45,9 @@ func (s *serverFlags) options() (broker.Options, error) {
 		return o, input(errors.New("no server: give --nats or --nats-context"))
 	case s.creds != "" && s.nkey != "":
 		return o, input(errors.New("either --creds or --nkey, not both"))
-	case s.ca != "":
-		if _, err := os.Stat(s.ca); err != nil {
-			return o, input(fmt.Errorf("--ca: %w", err))
-		}
+	}
+	if err := errors.Join(checkServers(s.url), checkAuthority(s.ca)); err != nil {
+		return o, input(err)
 	}
 	if s.creds == "" && s.nkey == "" {
 		return o, nil
@@ -52,6 +55,34 @@ func (s *serverFlags) options() (broker.Options, error) {
 	key, err := s.key()
 	o.NKey = key
 	return o, err
+}
+
+// checkServers does not repeat URLs: they may hold passwords.
+func checkServers(urls string) error {
+	for server := range strings.SplitSeq(urls, ",") {
+		if !strings.Contains(server, "://") {
+			server = "nats://" + server
+		}
+		u, err := url.Parse(strings.TrimSpace(server))
+		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			return errors.New("--nats: want nats://HOST:PORT or tls://HOST:PORT, several separated by commas")
+		}
+	}
+	return nil
+}
+
+func checkAuthority(path string) error {
+	if path == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("--ca: %w", err)
+	case !x509.NewCertPool().AppendCertsFromPEM(pem):
+		return fmt.Errorf("--ca %s: holds no certificate in PEM", path)
+	}
+	return nil
 }
 
 // key is ours: it proves who we are, and signs what we say. Errors: inputError.
@@ -102,5 +133,14 @@ func (s *serverFlags) connect(ctx context.Context, name string) (*broker.Conn, e
 		return nil, err
 	}
 	o.Name = name
-	return broker.Connect(ctx, o)
+	return dial(ctx, o)
+}
+
+// dial errors: those of broker.Connect.
+func dial(ctx context.Context, o broker.Options) (*broker.Conn, error) {
+	conn, err := broker.Connect(ctx, o)
+	if _, stranger := errors.AsType[x509.UnknownAuthorityError](err); stranger {
+		err = fmt.Errorf("%w; who vouches for this server is given with --ca", err)
+	}
+	return conn, err
 }

@@ -93,13 +93,15 @@ func (f *zeroshotFlags) set(model *clip.Model, pictures []string) (*backbone.Fea
 			return nil, err
 		}
 		defer y.Close()
-		return backbone.ReadArrays(x, y)
+		set, err := backbone.ReadArrays(x, y)
+		return set, about(f.features+", "+f.labels, err)
 	}
-	set, err := backbone.ReadFeatures(os.DirFS(f.features), model.Digest)
+	folder, err := backbone.Folder(f.features)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.features, err)
+		return nil, err
 	}
-	return set, nil
+	set, err := backbone.ReadFeatures(folder, model.Digest)
+	return set, about(f.features, err)
 }
 
 func pictureFeatures(model *clip.Model, pictures []string) (*backbone.Features, error) {

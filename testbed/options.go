@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"dpfpl/mathx/prompt"
+	"dpfpl/roles/flagerror"
 	"dpfpl/schemas"
 	"dpfpl/testbed/internal/federation"
 )
@@ -72,7 +73,7 @@ it prints what became of each, and leaves report.html, results.json and the run'
 	cmd.AddCommand(newPicturesCommand(stdout))
 	cmd.AddCommand(newSweepCommand(stdout))
 	o.register(cmd.Flags())
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return input(err) })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return input(flagerror.Plain(err)) })
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	return cmd
 }

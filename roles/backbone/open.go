@@ -21,21 +21,27 @@ var ErrFolder = errors.New("backbone: not a model folder")
 // done. If parts are given, only these towers are loaded. Errors wrap
 // ErrFolder or are those of clip.Load, and name the folder.
 func Open(dir string, parts ...clip.Part) (*clip.Model, error) {
-	info, err := os.Stat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s does not exist", ErrFolder, dir)
-	}
+	folder, err := Folder(dir)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
 	}
-	if !info.IsDir() {
-		return nil, fmt.Errorf("%w: %s is a file", ErrFolder, dir)
-	}
-	m, err := FromFS(mapped{dir, os.DirFS(dir)}, parts...)
+	m, err := FromFS(mapped{dir, folder}, parts...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	return m, nil
+}
+
+// Folder is os.DirFS, but tells at once, and by name, that there is no such folder.
+func Folder(dir string) (fs.FS, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is a file, not a folder", dir)
+	}
+	return os.DirFS(dir), nil
 }
 
 // FromFS opens a model folder in any file system, for example one that is

@@ -157,7 +157,7 @@ func TestEveryFaultIsNamed(t *testing.T) {
 		{"run", "run: a.b"},
 	} {
 		d := clinics(t)
-		if err := parse([]byte(c.text), d); err != nil {
+		if err := Decode([]byte(c.text), d); err != nil {
 			t.Errorf("%s: %v", c.text, err)
 			continue
 		}
@@ -176,7 +176,7 @@ func FuzzDeployment(f *testing.F) {
 	f.Add([]byte("a: &a [*a]\n? - : {"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d := clinics(t)
-		if parse(b, d) != nil {
+		if Decode(b, d) != nil {
 			return
 		}
 		plan, err := d.Plan()
@@ -184,7 +184,7 @@ func FuzzDeployment(f *testing.F) {
 			return
 		}
 		again := new(Deployment)
-		if err := parse([]byte(Of(plan).YAML()), again); err != nil {
+		if err := Decode([]byte(Of(plan).YAML()), again); err != nil {
 			t.Fatalf("%v\n%s", err, Of(plan).YAML())
 		}
 		same, err := again.Plan()

@@ -1,7 +1,6 @@
 package planfile
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -81,16 +80,8 @@ func read(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := parse(b, v); err != nil {
+	if err := Decode(b, v); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
-}
-
-// parse errors show the line.
-func parse(b []byte, v any) error {
-	if err := yaml.UnmarshalWithOptions(b, v, yaml.DisallowUnknownField()); err != nil {
-		return errors.New(yaml.FormatError(err, false, true))
 	}
 	return nil
 }

@@ -197,6 +197,9 @@ func subFolders(fsys fs.FS, dir string, least int) ([]string, error) {
 		}
 	}
 	if len(names) < least {
+		if dir == "." {
+			dir = "it"
+		}
 		return nil, unfit("%s holds %d folders; there must be at least %d", dir, len(names), least)
 	}
 	return names, nil

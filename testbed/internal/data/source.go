@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"dpfpl/roles/backbone"
 )
 
 // The kinds of Source.
@@ -66,7 +68,17 @@ func (s Source) Open(o SourceOptions) (*Pool, error) {
 }
 
 func (s Source) open(o SourceOptions) (*Pool, error) {
-	folder, name := os.DirFS(s.Path), filepath.Base(filepath.Clean(s.Path))
+	switch {
+	case !slices.Contains(Kinds(), s.Kind):
+		return nil, unfit("there are data sets of the kinds %s", strings.Join(Kinds(), ", "))
+	case s.Kind == KindFeatures:
+		return s.features(o)
+	}
+	folder, err := backbone.Folder(s.Path)
+	if err != nil {
+		return nil, fmt.Errorf("data: %w", err)
+	}
+	name := filepath.Base(filepath.Clean(s.Path))
 	switch s.Kind {
 	case KindCoOp:
 		return coopFolder(folder, o.Skip)
@@ -75,18 +87,14 @@ func (s Source) open(o SourceOptions) (*Pool, error) {
 			return StyleFolders(folder, name, o.TestShare, o.Seed)
 		}
 		return Folder(folder, name, o.TestShare, o.Seed)
-	case KindFeatures:
-		return s.features(o)
 	case KindCIFAR100:
 		return CIFAR100(folder)
-	case KindIDX:
+	default:
 		classes, err := o.names(folder, "")
 		if err != nil {
 			return nil, err
 		}
 		return IDX(folder, name, classes)
-	default:
-		return nil, unfit("there are data sets of the kinds %s", strings.Join(Kinds(), ", "))
 	}
 }
 

@@ -119,8 +119,8 @@ func TestSourcesRefuse(t *testing.T) {
 		want        error
 		says        string
 	}{
-		"nothing there":     {KindCoOp, "none", nil, SourceOptions{}, fs.ErrNotExist, "none"},
-		"folder not there":  {KindFolder, "none", nil, SourceOptions{}, fs.ErrNotExist, "none"},
+		"nothing there":     {KindCoOp, "none", nil, SourceOptions{}, fs.ErrNotExist, "none: data: stat "},
+		"folder not there":  {KindFolder, "none", nil, SourceOptions{}, fs.ErrNotExist, "none: data: stat "},
 		"no split":          {KindCoOp, "", nil, SourceOptions{}, ErrOptions, "split_zhou_"},
 		"the folder above":  {KindCoOp, "", map[string][]byte{"oxford_pets/split_zhou_OxfordPets.json": nil, "food-101/split_zhou_Food101.json": nil}, SourceOptions{}, ErrOptions, "food-101, oxford_pets"},
 		"two splits":        {KindCoOp, "", map[string][]byte{"split_zhou_A.json": nil, "split_zhou_B.json": nil}, SourceOptions{}, ErrOptions, "not 2"},

@@ -194,13 +194,16 @@ func Open(name string) (*Grid, []byte, error) {
 		}
 	}
 	g, err := Parse(text)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
 	return g, text, err
 }
 
 // Parse reads a grid file and checks it. Expected error: ErrGrid.
 func Parse(text []byte) (*Grid, error) {
 	g := new(Grid)
-	if err := yaml.UnmarshalWithOptions(text, g, yaml.Strict()); err != nil {
+	if err := planfile.Decode(text, g); err != nil {
 		return nil, fmt.Errorf("%w: %s", ErrGrid, oneLine(err, text))
 	}
 	g.fill()
@@ -209,7 +212,7 @@ func Parse(text []byte) (*Grid, error) {
 
 // oneLine is a YAML error with the line of text that it is about.
 func oneLine(err error, text []byte) string {
-	message, _, _ := strings.Cut(yaml.FormatError(err, false, false), "\n")
+	message, _, _ := strings.Cut(err.Error(), "\n")
 	var line, column int
 	if n, _ := fmt.Sscanf(message, "[%d:%d]", &line, &column); n == 2 {
 		if lines := strings.Split(string(text), "\n"); line >= 1 && line <= len(lines) {
@@ -411,7 +414,7 @@ func overlay(file *planfile.File, plan map[string]any) error {
 	if err != nil {
 		return err
 	}
-	if err := yaml.UnmarshalWithOptions(text, file, yaml.DisallowUnknownField()); err != nil {
+	if err := planfile.Decode(text, file); err != nil {
 		return errors.New(oneLine(err, text))
 	}
 	return nil

@@ -81,7 +81,7 @@ func (j *journal) load(b []byte) error {
 	for n := 1; lines.Scan(); n++ {
 		var e entry
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
+			return fmt.Errorf("line %d is damaged (%w): remove it, and its cell runs again, or choose another --out", n, err)
 		}
 		if e.Grid != j.grid {
 			return fmt.Errorf("line %d: it is of another grid, model or program (%s, this is %s): choose another folder", n, e.Grid, j.grid)

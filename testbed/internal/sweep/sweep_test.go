@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -194,6 +195,23 @@ func TestResume(t *testing.T) {
 	}
 	if a, b := bytesOf(t, want), bytesOf(t, got); !reflect.DeepEqual(a, b) {
 		t.Errorf("resumed:\n%s\nleft alone:\n%s", strings.Join(b, "\n"), strings.Join(a, "\n"))
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := bytes.Replace(raw, []byte(`{"grid"`), []byte(`{"grid`), 1)
+	if err := os.WriteFile(path, damaged, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), torn, digest); !errors.Is(err, ErrJournal) || !strings.Contains(err.Error(), path+", line 1 is damaged") || !strings.Contains(err.Error(), "remove it") {
+		t.Errorf("a damaged line: %v", err)
+	}
+	if left, err := os.ReadFile(path); err != nil || !bytes.Equal(left, damaged) {
+		t.Errorf("the damaged journal was touched, %v", err)
+	}
+	if err := os.WriteFile(path, raw, 0o644); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := Run(t.Context(), torn, "another"); !errors.Is(err, ErrJournal) || !strings.Contains(err.Error(), "another grid") {
 		t.Errorf("another grid's journal: %v", err)
