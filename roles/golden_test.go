@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"dpfpl/roles/replayer"
+	"dpfpl/roles/roletest"
 	"dpfpl/schemas"
 )
 
@@ -44,7 +45,7 @@ func TestGoldenRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *rewrite {
+	if *roletest.Rewrite {
 		writeBytes(t, goldenRun, ours)
 	}
 	golden, err := os.ReadFile(goldenRun)

@@ -3,19 +3,16 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"dpfpl/roles/roletest"
 	"dpfpl/schemas"
 )
-
-var rewrite = flag.Bool("update", false, "rewrite the transcripts")
 
 // speed is what differs from run to run.
 var speed = regexp.MustCompile(` \([0-9.]+s, [0-9]+ messages/s\)`)
@@ -23,32 +20,11 @@ var speed = regexp.MustCompile(` \([0-9.]+s, [0-9]+ messages/s\)`)
 // TestTranscripts runs the commands of testdata/*.txt, which begin with "$ dpfpl", and compares what they print
 // (standard error marked with "! ") and exit with.
 func TestTranscripts(t *testing.T) {
-	scripts, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(scripts) < 3 {
-		t.Fatalf("%d transcripts, %v", len(scripts), err)
-	}
-	for _, path := range scripts {
-		path, err := filepath.Abs(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			script, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Chdir(t.TempDir())
-			writeFiles(t)
-			got := play(t, string(script))
-			if *rewrite {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			} else if got != string(script) {
-				t.Errorf("%s differs; run with -update and review\n%s", path, got)
-			}
-		})
-	}
+	roletest.Scripts(t, 3, func(t *testing.T, script string) string {
+		t.Chdir(t.TempDir())
+		writeFiles(t)
+		return play(t, script)
+	})
 }
 
 func play(t *testing.T, script string) string {

@@ -7,14 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"dpfpl/roles/roletest"
 	"dpfpl/schemas"
 )
 
 func TestNewRefuses(t *testing.T) {
-	key, _ := testKey(Name)
-	other, _ := testKey("mallory")
+	key, _ := roletest.Key(Name)
+	other, _ := roletest.Key("mallory")
 	with := func(change func(*schemas.Plan)) Config {
-		p := testPlan("anna", "bert", "cleo")
+		p := roletest.Plan("anna", "bert", "cleo")
 		change(p)
 		return Config{Plan: p, Initial: []float32{0, 0}, Key: key}
 	}
@@ -48,14 +49,14 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestRestoreRefuses(t *testing.T) {
-	p := testPlan("anna", "bert")
+	p := roletest.Plan("anna", "bert")
 	p.Server.Momentum = 0.5
 	w := newWorld(t, p)
 	first, firstModel := w.checkpoint, w.model
 	w.send(testUpdate(p, "anna", 1, 0, 100, 200), "anna")
 	w.send(testUpdate(p, "bert", 1, 0, 100, 200), "bert")
-	key, _ := testKey(Name)
-	mallory, _ := testKey("mallory")
+	key, _ := roletest.Key(Name)
+	mallory, _ := roletest.Key("mallory")
 	altered := func(change func(*schemas.Checkpoint, *schemas.Model)) (schemas.Message, schemas.Message) {
 		c, m := *w.checkpoint.Body.(*schemas.Checkpoint), *w.model.Body.(*schemas.Model)
 		c.Members = slices.Clone(c.Members)
@@ -118,7 +119,7 @@ func TestRestoreRefuses(t *testing.T) {
 }
 
 func TestAStandbysControlMessageCounts(t *testing.T) {
-	p := testPlan("anna", "bert", "cleo")
+	p := roletest.Plan("anna", "bert", "cleo")
 	p.Rule.Quorum, p.Rule.Deadline = 1, time.Minute
 	w := newWorld(t, p)
 	w.now = w.now.Add(time.Minute)
@@ -139,7 +140,7 @@ func TestAStandbysControlMessageCounts(t *testing.T) {
 }
 
 func TestRepeatedDeliveryChangesNothing(t *testing.T) {
-	w := newWorld(t, testPlan("anna", "bert"))
+	w := newWorld(t, roletest.Plan("anna", "bert"))
 	w.send(testUpdate(w.plan, "anna", 1, 0, 1, 1), "anna")
 	if out := w.step(w.log[0]); len(out) != 0 {
 		t.Errorf("said %v to a message it had already read", out)
@@ -147,7 +148,7 @@ func TestRepeatedDeliveryChangesNothing(t *testing.T) {
 }
 
 func TestSilenceBeforeTheFirstUpdateEndsNothing(t *testing.T) {
-	p := testPlan("anna", "bert")
+	p := roletest.Plan("anna", "bert")
 	p.Presence = schemas.TimingPlan{Heartbeat: time.Second, Silence: 3 * time.Second}
 	w := newWorld(t, p)
 	for range 100 {
@@ -166,8 +167,8 @@ func TestSilenceBeforeTheFirstUpdateEndsNothing(t *testing.T) {
 }
 
 func TestEvents(t *testing.T) {
-	p := testPlan("anna", "bert")
-	key, _ := testKey(Name)
+	p := roletest.Plan("anna", "bert")
+	key, _ := roletest.Key(Name)
 	var got []string
 	a, err := New(Config{Plan: p, Initial: []float32{0, 0}, Key: key, Events: Events{
 		OnVersion: func(m *schemas.Model) { got = append(got, line(schemas.Message{Body: m})) },

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"dpfpl/roles/roletest"
 	"dpfpl/schemas"
 )
 
@@ -27,18 +28,18 @@ func TestBadInput(t *testing.T) {
 		{name: "update from the future", base: 7, reason: schemas.ReasonFuture, text: "base 7, the newest version is 0", noted: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, testPlan("anna", "bert"))
+			w := newWorld(t, roletest.Plan("anna", "bert"))
 			u := testUpdate(w.plan, "anna", 1, c.base, 1, 1)
-			key, _ := testKey("anna")
+			key, _ := roletest.Key("anna")
 			if c.signer != "" {
-				key, _ = testKey(c.signer)
+				key, _ = roletest.Key(c.signer)
 			}
 			subject := schemas.Subject(u)
 			if c.client != "" {
 				subject = strings.Replace(subject, "anna", c.client, 1)
 				if c.client == "mallory" {
 					u.Sender = c.client
-					key, _ = testKey(c.client)
+					key, _ = roletest.Key(c.client)
 				}
 			}
 			raw := w.seal(u, key)

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"dpfpl/mathx/agg"
+	"dpfpl/roles/roletest"
 	"dpfpl/schemas"
 )
 
@@ -20,7 +21,7 @@ func drawVector(t *rapid.T) []int32 {
 func TestArrivalWithinARoundDoesNotMatter(t *testing.T) {
 	members := []string{"anna", "bert", "cleo", "dora"}
 	rapid.Check(t, func(rt *rapid.T) {
-		p := testPlan(members...)
+		p := roletest.Plan(members...)
 		p.Rule.Name = rapid.SampledFrom([]string{"sync", "trimmed", "median"}).Draw(rt, "rule")
 		p.Rule.Trim = rapid.Uint32Range(0, 1).Draw(rt, "trim")
 		p.Server.Momentum = 0.5
@@ -80,7 +81,7 @@ func drawAction(t *rapid.T, p *schemas.Plan, next map[string]uint64, version uin
 // every model and of the last checkpoint.
 func TestACrashChangesNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		p := testPlan("anna", "bert", "cleo")
+		p := roletest.Plan("anna", "bert", "cleo")
 		p.Rule = schemas.RulePlan{
 			Name: rapid.SampledFrom([]string{"sync", "fedbuff", "fedasync", "trimmed", "median"}).Draw(rt, "rule"), Buffer: 2,
 			Quorum: 1, Deadline: 40 * time.Second, MaxStaleness: 2,
@@ -120,7 +121,7 @@ func TestACrashChangesNothing(t *testing.T) {
 // of, and the counters with the notes.
 func TestTheFoldIsASequentialSum(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		p := testPlan("anna", "bert", "cleo")
+		p := roletest.Plan("anna", "bert", "cleo")
 		p.Rule = schemas.RulePlan{Name: "fedbuff", Buffer: 2, MaxStaleness: 2}
 		// Powers of two, so that no factor is rounded in either order of multiplying.
 		powers := rapid.SampledFrom([]float64{0.25, 0.5, 1, 2, 4})
@@ -162,7 +163,7 @@ func TestTheFoldIsASequentialSum(t *testing.T) {
 func TestFedAvgIsFedBuffWithEveryMember(t *testing.T) {
 	members := []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}
 	rapid.Check(t, func(rt *rapid.T) {
-		fedavg, fedbuff := testPlan(members...), testPlan(members...)
+		fedavg, fedbuff := roletest.Plan(members...), roletest.Plan(members...)
 		fedbuff.Rule = schemas.RulePlan{Name: "fedbuff", Buffer: 10, MaxStaleness: 3}
 		a, b := newWorld(t, fedavg), newWorld(t, fedbuff)
 		for _, id := range rapid.Permutation(members).Draw(rt, "order") {
@@ -180,7 +181,7 @@ type panicky struct{ schemas.Tick }
 func (panicky) Head() *schemas.Header { panic("no head") }
 
 func TestAPanicIsARefusal(t *testing.T) {
-	w := newWorld(t, testPlan("anna", "bert"))
+	w := newWorld(t, roletest.Plan("anna", "bert"))
 	m := schemas.Message{Body: &panicky{}, Subject: "dpfpl.v1.run.update.anna.1", Seq: 1, Time: w.now}
 	out, err := w.aggregate.Step(w.now, m)
 	if err != nil || len(out) != 2 {
@@ -204,7 +205,7 @@ func BenchmarkStep(b *testing.B) {
 		for i := range ids {
 			ids[i] = fmt.Sprintf("client-%05d", i)
 		}
-		p := testPlan(ids...)
+		p := roletest.Plan(ids...)
 		p.Prompt.Context, p.Prompt.Width = 16, 512
 		p.Rule = schemas.RulePlan{Name: "sync"}
 		p.Versions = 1 << 30
@@ -216,7 +217,7 @@ func BenchmarkStep(b *testing.B) {
 		for _, id := range ids {
 			u := testUpdate(p, id, 1, 0, 0, 0)
 			u.Sum = schemas.NewLattice(16, 512, latticeStep(p.Privacy), ints)
-			key, _ := testKey(id)
+			key, _ := roletest.Key(id)
 			raw, err := schemas.Seal(u, key)
 			if err != nil {
 				b.Fatal(err)

@@ -3,17 +3,18 @@ package aggregator
 import (
 	"testing"
 
+	"dpfpl/roles/roletest"
 	"dpfpl/schemas"
 )
 
 // FuzzStep stores any bytes on any subject: the aggregator neither fails nor panics, says what became of
 // them, and goes on with the next honest update.
 func FuzzStep(f *testing.F) {
-	p := testPlan("anna", "bert")
+	p := roletest.Plan("anna", "bert")
 	p.Rule = schemas.RulePlan{Name: "fedbuff", Buffer: 2, MaxStaleness: 1}
 	w := newWorld(f, p)
 	add := func(b schemas.Body, signer string) {
-		key, _ := testKey(signer)
+		key, _ := roletest.Key(signer)
 		f.Add(schemas.Subject(b), w.seal(b, key))
 	}
 	add(testUpdate(p, "anna", 1, 0, 5, 5), "anna")

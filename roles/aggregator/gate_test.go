@@ -7,15 +7,16 @@ import (
 	"strings"
 	"testing"
 
-	"dpfpl/mathx/dp"
-	"dpfpl/schemas"
-
 	"pgregory.net/rapid"
+
+	"dpfpl/mathx/dp"
+	"dpfpl/roles/roletest"
+	"dpfpl/schemas"
 )
 
 // gatePlan is a plan in which every number that the gate compares is another one.
 func gatePlan() *schemas.Plan {
-	p := testPlan("anna", "bert")
+	p := roletest.Plan("anna", "bert")
 	v := &p.Privacy
 	v.ZU, v.ZV, v.ZG, v.ClipG, v.Rate = 1, 2, 4, 8, 0.25
 	return p
@@ -102,7 +103,7 @@ func TestTheGateComparesTheSubject(t *testing.T) {
 // refused demands the gate's verdict on a body; no reason means that it passes.
 func refused(t *testing.T, name string, p *schemas.Plan, b schemas.Body, signer, subject string, want schemas.Reason) {
 	t.Helper()
-	key, _ := testKey(signer)
+	key, _ := roletest.Key(signer)
 	raw, err := schemas.Seal(b, key)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)

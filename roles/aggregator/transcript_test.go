@@ -1,20 +1,14 @@
 package aggregator
 
 import (
-	"flag"
-	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
+	"dpfpl/roles/roletest"
 	"dpfpl/schemas"
 )
-
-var rewrite = flag.Bool("update", false, "rewrite the transcripts")
 
 // TestTranscripts plays every script of testdata: a line that does not start with a space is a command, the
 // lines below it, indented, are what the aggregator says to it.
@@ -28,30 +22,7 @@ var rewrite = flag.Bool("update", false, "rewrite the transcripts")
 //	control 4 stop [signer=…] [client=…]            store a control message
 //	log                                             store the control messages the aggregator issued
 //	crash                                           restart from the last checkpoint, reading on from there
-func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) < 5 {
-		t.Fatalf("%d transcripts, %v", len(files), err)
-	}
-	for _, path := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			script, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(script))
-			if *rewrite {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if got != string(script) {
-				t.Errorf("%s differs; run with -update and review\n%s", path, got)
-			}
-		})
-	}
-}
+func TestTranscripts(t *testing.T) { roletest.Scripts(t, 5, play) }
 
 func play(t *testing.T, script string) string {
 	var out strings.Builder
@@ -73,41 +44,37 @@ func play(t *testing.T, script string) string {
 // player executes the commands of one script.
 type player struct {
 	*testing.T
-	*options
+	*roletest.Command
 	world *world
 }
 
 func (p *player) do(words []string) []schemas.Message {
 	p.Helper()
-	rest := words[1:]
-	p.options = parseOptions(rest)
-	defer p.options.spent(p.T, words)
+	p.Command = roletest.Parse(p.T, words)
+	defer func() { p.Command.Spent() }()
+	arg := p.Words
 	switch words[0] {
 	case "plan":
 		p.world = newWorld(p.T, p.planOf())
 		return []schemas.Message{p.world.model, p.world.checkpoint}
 	case "wait":
-		d, err := time.ParseDuration(rest[0])
-		if err != nil {
-			p.Fatal(err)
-		}
-		p.world.now = p.world.now.Add(d)
+		p.world.now = p.world.now.Add(roletest.Duration(p, arg[1]))
 		return nil
 	case "tick":
 		return p.world.tick()
 	case "update":
-		return p.update(rest[0], number(p.T, rest[1]))
+		return p.update(arg[1], p.Count(2))
 	case "raw":
-		p.options = &options{}
-		return p.world.store("dpfpl.v1.run."+rest[0], []byte(strings.Join(rest[1:], " ")))
+		p.Command = roletest.Parse(p.T, nil) // whatever follows are bytes
+		return p.world.store("dpfpl.v1.run."+words[1], []byte(strings.Join(words[2:], " ")))
 	case "presence":
-		return p.world.presence(rest[0], schemas.State(rest[1]), p.text("signer", rest[0]))
+		return p.world.presence(arg[1], schemas.State(arg[2]), p.Text("signer", arg[1]))
 	case "control":
 		c := &schemas.Control{
-			Header: schemas.Header{Run: "run", Sender: Name}, N: number(p.T, rest[0]), Event: schemas.Event(rest[1]),
-			Client: p.text("client", ""), Version: p.number("version", 0),
+			Header: schemas.Header{Run: "run", Sender: Name}, N: p.Count(1), Event: schemas.Event(arg[2]),
+			Client: p.Text("client", ""), Version: p.Number("version", 0),
 		}
-		return p.world.send(c, p.text("signer", Name))
+		return p.world.send(c, p.Text("signer", Name))
 	case "log":
 		return p.world.settle()
 	case "crash":
@@ -118,15 +85,15 @@ func (p *player) do(words []string) []schemas.Message {
 }
 
 func (p *player) planOf() *schemas.Plan {
-	plan := testPlan(strings.Split(p.text("members", "anna,bert,cleo"), ",")...)
-	plan.Versions = uint32(p.number("versions", 10))
-	plan.Updates = uint32(p.number("updates", 20))
-	plan.Server.Momentum = p.float("momentum", 0)
+	plan := roletest.Plan(strings.Split(p.Text("members", "anna,bert,cleo"), ",")...)
+	plan.Versions = uint32(p.Number("versions", 10))
+	plan.Updates = uint32(p.Number("updates", 20))
+	plan.Server.Momentum = p.Float("momentum", 0)
 	plan.Rule = schemas.RulePlan{
-		Name: p.text("rule", "sync"), Buffer: uint32(p.number("buffer", 0)), Quorum: uint32(p.number("quorum", 0)),
-		Deadline: p.duration("deadline"), MaxStaleness: uint32(p.number("staleness", 0)), Trim: uint32(p.number("trim", 0)),
+		Name: p.Text("rule", "sync"), Buffer: uint32(p.Number("buffer", 0)), Quorum: uint32(p.Number("quorum", 0)),
+		Deadline: p.Duration("deadline", 0), MaxStaleness: uint32(p.Number("staleness", 0)), Trim: uint32(p.Number("trim", 0)),
 	}
-	if silence := p.duration("silence"); silence > 0 {
+	if silence := p.Duration("silence", 0); silence > 0 {
 		plan.Presence = schemas.TimingPlan{Heartbeat: silence / 3, Silence: silence}
 	}
 	return plan
@@ -134,76 +101,26 @@ func (p *player) planOf() *schemas.Plan {
 
 func (p *player) update(client string, k uint64) []schemas.Message {
 	p.Helper()
-	u := testUpdate(p.world.plan, p.text("sender", client), k, p.number("base", 0), p.vector("x")...)
-	u.Run = p.text("run", u.Run)
-	u.Mechanism.ZG = p.float("z", u.Mechanism.ZG)
-	u.Mechanism.Rate = p.float("q", u.Mechanism.Rate)
-	u.Sum.Step = p.float("step", u.Sum.Step)
-	if p.text("shape", "") == "2x1" {
+	u := testUpdate(p.world.plan, p.Text("sender", client), k, p.Number("base", 0), p.vector("x")...)
+	u.Run = p.Text("run", u.Run)
+	u.Mechanism.ZG = p.Float("z", u.Mechanism.ZG)
+	u.Mechanism.Rate = p.Float("q", u.Mechanism.Rate)
+	u.Sum.Step = p.Float("step", u.Sum.Step)
+	if p.Text("shape", "") == "2x1" {
 		u.Sum.Rows, u.Sum.Cols = 2, 1
 	}
-	key, _ := testKey(p.text("signer", client))
+	key, _ := roletest.Key(p.Text("signer", client))
 	raw := p.world.seal(u, key)
-	if p.text("wire", "") != "" {
+	if p.Text("wire", "") != "" {
 		raw[0]++
 	}
 	return p.world.store(schemas.UpdateSubject("run", client, k), raw)
 }
 
-// options are the key=value words of a command.
-type options struct{ values map[string]string }
-
-func parseOptions(words []string) *options {
-	o := &options{map[string]string{}}
-	for _, w := range words {
-		if key, value, ok := strings.Cut(w, "="); ok {
-			o.values[key] = value
-		}
-	}
-	return o
-}
-
-// spent fails the test if a command has options that it does not know.
-func (o *options) spent(t *testing.T, words []string) {
-	t.Helper()
-	if len(o.values) > 0 {
-		t.Fatalf("%v: options %v mean nothing", words, o.values)
-	}
-}
-
-func (o *options) text(key, otherwise string) string {
-	v, ok := o.values[key]
-	delete(o.values, key)
-	if !ok {
-		return otherwise
-	}
-	return v
-}
-
-func (p *player) number(key string, otherwise uint64) uint64 {
-	return number(p.T, p.text(key, strconv.FormatUint(otherwise, 10)))
-}
-
-func (p *player) float(key string, otherwise float64) float64 {
-	v, err := strconv.ParseFloat(p.text(key, fmt.Sprint(otherwise)), 64)
-	if err != nil {
-		p.Fatal(err)
-	}
-	return v
-}
-
-func (p *player) duration(key string) time.Duration {
-	d, err := time.ParseDuration(p.text(key, "0s"))
-	if err != nil {
-		p.Fatal(err)
-	}
-	return d
-}
-
 // vector reads numbers in thousandths of a gradient.
 func (p *player) vector(key string) []int32 {
 	var x []int32
-	for _, s := range strings.Split(p.text(key, "0,0"), ",") {
+	for _, s := range strings.Split(p.Text(key, "0,0"), ",") {
 		v, err := strconv.ParseFloat(s, 64)
 		if err != nil {
 			p.Fatal(err)
@@ -211,12 +128,4 @@ func (p *player) vector(key string) []int32 {
 		x = append(x, int32(math.Round(v*65.536)))
 	}
 	return x
-}
-
-func number(t *testing.T, s string) uint64 {
-	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }

@@ -4,13 +4,14 @@ import (
 	"slices"
 	"testing"
 
+	"dpfpl/roles/roletest"
 	"dpfpl/schemas"
 )
 
 // TestOneUpdateOfAMemberInAVersion: its first update is late, so that its second answers another base; both in
 // one buffer would double its weight.
 func TestOneUpdateOfAMemberInAVersion(t *testing.T) {
-	p := testPlan("anna", "bert", "cleo")
+	p := roletest.Plan("anna", "bert", "cleo")
 	p.Rule = schemas.RulePlan{Name: "fedbuff", Buffer: 2, MaxStaleness: 3}
 	w := newWorld(t, p)
 	w.send(testUpdate(p, "bert", 1, 0, 1, 1), "bert")
@@ -33,7 +34,7 @@ func TestOneUpdateOfAMemberInAVersion(t *testing.T) {
 
 // TestAVersionGivenUpLeavesNothing: what it had collected is not in the next one.
 func TestAVersionGivenUpLeavesNothing(t *testing.T) {
-	p := testPlan("anna", "bert")
+	p := roletest.Plan("anna", "bert")
 	p.Rule.Quorum = 2
 	w := newWorld(t, p)
 	w.send(testUpdate(p, "anna", 1, 0, 1000, 0), "anna")
@@ -54,7 +55,7 @@ func TestAVersionGivenUpLeavesNothing(t *testing.T) {
 // TestATrimmedVersionKeepsAValue: with one dropped at each end two updates say nothing, whatever the quorum of a
 // plan that only a what-if has made.
 func TestATrimmedVersionKeepsAValue(t *testing.T) {
-	p := testPlan("anna", "bert", "cleo")
+	p := roletest.Plan("anna", "bert", "cleo")
 	p.Rule = schemas.RulePlan{Name: "trimmed", Trim: 1, Quorum: 3}
 	w := newWorld(t, p)
 	w.send(testUpdate(p, "anna", 1, 0, 1, 1), "anna")
@@ -76,7 +77,7 @@ func TestATrimmedVersionKeepsAValue(t *testing.T) {
 
 // TestAnEarlierNumberIsARepetition: a member counts upwards, whatever base it names.
 func TestAnEarlierNumberIsARepetition(t *testing.T) {
-	p := testPlan("anna", "bert")
+	p := roletest.Plan("anna", "bert")
 	w := newWorld(t, p)
 	w.send(testUpdate(p, "anna", 2, 0, 1, 1), "anna")
 	w.send(testUpdate(p, "bert", 1, 0, 1, 1), "bert")
@@ -88,7 +89,7 @@ func TestAnEarlierNumberIsARepetition(t *testing.T) {
 
 // TestTheChainIsOverTheLog: a checkpoint vouches for every message up to its place.
 func TestTheChainIsOverTheLog(t *testing.T) {
-	p := testPlan("anna", "bert")
+	p := roletest.Plan("anna", "bert")
 	w := newWorld(t, p)
 	w.store("dpfpl.v1.run.update.anna.1", []byte("no message"))
 	w.send(testUpdate(p, "anna", 2, 0, 1, 1), "anna")
@@ -104,7 +105,7 @@ func TestTheChainIsOverTheLog(t *testing.T) {
 
 // TestTheFoldReadsAMessageOnce: by itself, without the role around it.
 func TestTheFoldReadsAMessageOnce(t *testing.T) {
-	p := testPlan("anna", "bert")
+	p := roletest.Plan("anna", "bert")
 	p.Versions = 1
 	w := newWorld(t, p)
 	w.send(testUpdate(p, "anna", 1, 0, 1, 1), "anna")
@@ -127,7 +128,7 @@ func TestTheFoldReadsAMessageOnce(t *testing.T) {
 
 // TestAnUpdateFromTheFutureAnswersNoVersion: the member's next one, for the newest version, counts.
 func TestAnUpdateFromTheFutureAnswersNoVersion(t *testing.T) {
-	p := testPlan("anna", "bert")
+	p := roletest.Plan("anna", "bert")
 	w := newWorld(t, p)
 	w.send(testUpdate(p, "anna", 1, 0, 1, 1), "anna")
 	w.send(testUpdate(p, "bert", 1, 0, 1, 1), "bert")

@@ -10,49 +10,9 @@ import (
 
 	"github.com/nats-io/nkeys"
 
+	"dpfpl/roles/roletest"
 	"dpfpl/schemas"
 )
-
-// testKey makes the user key of a name, the same in every run.
-func testKey(name string) (nkeys.KeyPair, string) {
-	seed := make([]byte, 32)
-	copy(seed, name)
-	key, err := nkeys.FromRawSeed(nkeys.PrefixByteUser, seed)
-	if err != nil {
-		panic(err)
-	}
-	public, err := key.PublicKey()
-	if err != nil {
-		panic(err)
-	}
-	return key, public
-}
-
-// testPlan is a run of a 1×2 prompt in which an update of 65536 is a gradient of 1.
-func testPlan(members ...string) *schemas.Plan {
-	_, operator := testKey("operator")
-	_, aggregator := testKey(Name)
-	p := &schemas.Plan{
-		Header:     schemas.Header{Version: schemas.Version, Run: "run", Sender: "operator"},
-		Method:     schemas.MethodPlan{Name: "promptfl", Mode: "corrected", Rate: 0.1},
-		Prompt:     schemas.PromptPlan{Context: 1, Width: 2, Init: "random", Std: 0.02},
-		Rule:       schemas.RulePlan{Name: "sync"},
-		Server:     schemas.ServerPlan{Rate: 1},
-		Privacy:    schemas.PrivacyPlan{Noise: "client", Adjacency: "zero-out", Epsilon: 4, Delta: 1e-5, Rate: 0.1, Batch: 1, ClipG: 1, ZG: 1},
-		Classes:    []string{"cat", "dog"},
-		Backbone:   strings.Repeat("0", 64),
-		Versions:   10,
-		Updates:    20,
-		Aggregator: aggregator,
-		Operator:   operator,
-	}
-	slices.Sort(members)
-	for _, id := range members {
-		_, public := testKey(id)
-		p.Members = append(p.Members, schemas.Member{ID: id, Key: public})
-	}
-	return p
-}
 
 func testUpdate(p *schemas.Plan, client string, k, base uint64, x ...int32) *schemas.Update {
 	return &schemas.Update{
@@ -89,7 +49,7 @@ func newWorld(t testing.TB, p *schemas.Plan) *world {
 // restart makes a new aggregator from what was committed and reads the rest of the log to it.
 func (w *world) restart() []schemas.Message {
 	w.Helper()
-	key, _ := testKey(Name)
+	key, _ := roletest.Key(Name)
 	a, err := New(Config{Plan: w.plan, Initial: w.initial, Key: key, Patience: w.patience})
 	if err != nil {
 		w.Fatal(err)
@@ -122,7 +82,7 @@ func (w *world) step(m schemas.Message) []schemas.Message {
 // messages aside.
 func (w *world) take(out []schemas.Message) []schemas.Message {
 	w.Helper()
-	key, _ := testKey(Name)
+	key, _ := roletest.Key(Name)
 	for i, m := range out {
 		if m.Raw == nil {
 			out[i].Raw = w.seal(m.Body, key)
@@ -166,7 +126,7 @@ func (w *world) store(subject string, raw []byte) []schemas.Message {
 // send stores a body signed with the key of a name, on its own subject.
 func (w *world) send(b schemas.Body, signer string) []schemas.Message {
 	w.Helper()
-	key, _ := testKey(signer)
+	key, _ := roletest.Key(signer)
 	return w.store(schemas.Subject(b), w.seal(b, key))
 }
 
@@ -177,7 +137,7 @@ func (w *world) tick() []schemas.Message {
 func (w *world) presence(client string, state schemas.State, signer string) []schemas.Message {
 	w.Helper()
 	b := &schemas.Presence{Header: schemas.Header{Run: w.plan.Run, Sender: client}, State: state}
-	key, _ := testKey(signer)
+	key, _ := roletest.Key(signer)
 	raw := w.seal(b, key)
 	return w.step(schemas.Message{Body: b, Raw: raw, Subject: schemas.Subject(b)})
 }

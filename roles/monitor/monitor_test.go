@@ -10,10 +10,11 @@ import (
 
 	"pgregory.net/rapid"
 
+	"dpfpl/roles/roletest"
 	"dpfpl/schemas"
 )
 
-func viewJSON(t tester, m *Monitor, now time.Time) string {
+func viewJSON(t roletest.T, m *Monitor, now time.Time) string {
 	t.Helper()
 	b, err := json.MarshalIndent(m.View(now), "", " ")
 	if err != nil {

@@ -1,18 +1,13 @@
 package monitor
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"dpfpl/roles/roletest"
 	"dpfpl/schemas"
 )
-
-var rewrite = flag.Bool("update", false, "rewrite the transcripts")
 
 // TestTranscripts plays every script of testdata: a line that does not start with a space is a command, and the lines
 // below it, indented, are what the monitor shows.
@@ -30,30 +25,7 @@ var rewrite = flag.Bool("update", false, "rewrite the transcripts")
 //	cut                                    the broker is gone
 //	anew                                   the broker is back with other streams
 //	show                                   what the monitor shows now
-func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) < 5 {
-		t.Fatalf("%d transcripts, %v", len(files), err)
-	}
-	for _, path := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			script, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(script))
-			if *rewrite {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if got != string(script) {
-				t.Errorf("%s differs; run with -update and review\n%s", path, got)
-			}
-		})
-	}
-}
+func TestTranscripts(t *testing.T) { roletest.Scripts(t, 5, play) }
 
 func play(t *testing.T, script string) string {
 	var out strings.Builder
@@ -80,30 +52,26 @@ func play(t *testing.T, script string) string {
 }
 
 func planOf(t *testing.T, words []string) *schemas.Plan {
-	o := parse(t, words)
-	p := testPlan(strings.Split(o.text("members", "anna,bert,cleo"), ",")...)
-	p.Rule.Name = o.text("rule", "fedbuff")
-	p.Rule.Quorum = uint32(o.number("quorum", 1))
-	p.Rule.Deadline = time.Duration(o.number("deadline", 60)) * time.Second
-	p.Updates = uint32(o.number("updates", 4))
-	o.spent()
+	o := roletest.Parse(t, words)
+	p := testPlan(strings.Split(o.Text("members", "anna,bert,cleo"), ",")...)
+	p.Rule.Name = o.Text("rule", "fedbuff")
+	p.Rule.Quorum = uint32(o.Number("quorum", 1))
+	p.Rule.Deadline = time.Duration(o.Number("deadline", 60)) * time.Second
+	p.Updates = uint32(o.Number("updates", 4))
+	o.Spent()
 	return p
 }
 
 func (w *world) do(words []string) {
 	w.Helper()
-	o := parse(w, words)
-	defer o.spent()
-	arg := o.plain
+	o := roletest.Parse(w, words)
+	defer o.Spent()
+	arg := o.Words
 	switch words[0] {
 	case "wait":
-		d, err := time.ParseDuration(arg[1])
-		if err != nil {
-			w.Fatal(err)
-		}
-		w.now = w.now.Add(d)
+		w.now = w.now.Add(roletest.Duration(w, arg[1]))
 	case "update":
-		w.update(arg[1], o.count(2), o.number("base", 0), o.text("signer", arg[1]))
+		w.update(arg[1], o.Count(2), o.Number("base", 0), o.Text("signer", arg[1]))
 	case "raw":
 		raw := []byte("no message")
 		body, err := schemas.Open(raw)
@@ -113,29 +81,29 @@ func (w *world) do(words []string) {
 		for _, f := range arg[2:] {
 			part := strings.Split(f, "/")
 			folded = append(folded, schemas.Folded{
-				Client: part[0], K: number(w, part[1]), Seq: number(w, part[2]), Staleness: uint32(number(w, part[3])), Weight: 65536,
+				Client: part[0], K: roletest.Number(w, part[1]), Seq: roletest.Number(w, part[2]), Staleness: uint32(roletest.Number(w, part[3])), Weight: 65536,
 			})
 		}
-		w.model(o.count(1), o.text("final", "") != "", folded...)
+		w.model(o.Count(1), o.Text("final", "") != "", folded...)
 	case "control":
 		client := ""
 		if len(arg) > 2 {
 			client = arg[2]
 		}
-		w.control(schemas.Event(arg[1]), client, o.text("reason", ""), o.number("version", 0))
+		w.control(schemas.Event(arg[1]), client, o.Text("reason", ""), o.Number("version", 0))
 	case "dead":
-		w.letter(schemas.Reason(arg[1]), o.count(2), schemas.UpdateSubject("run", arg[3], 1))
+		w.letter(schemas.Reason(arg[1]), o.Count(2), schemas.UpdateSubject("run", arg[3], 1))
 	case "presence":
-		w.presence(arg[1], schemas.State(arg[2]), o.number("version", 0), o.text("signer", arg[1]))
+		w.presence(arg[1], schemas.State(arg[2]), o.Number("version", 0), o.Text("signer", arg[1]))
 	case "note":
-		w.note(arg[1], o.count(2), o.count(3))
+		w.note(arg[1], o.Count(2), o.Count(3))
 	case "sight":
-		s := schemas.Sight{Connected: true, Left: o.number("left", 0), Holder: arg[1]}
+		s := schemas.Sight{Connected: true, Left: o.Number("left", 0), Holder: arg[1]}
 		if arg[1] == "-" {
 			s.Holder = ""
 		}
 		s.Standby = arg[2:]
-		if u := o.text("unread", ""); u != "" {
+		if u := o.Text("unread", ""); u != "" {
 			s.Unread = strings.Split(u, ",")
 		}
 		w.sight(s)
@@ -146,54 +114,4 @@ func (w *world) do(words []string) {
 	default:
 		w.Fatalf("no command %q", words[0])
 	}
-}
-
-// options are the words of a command: plain ones, and key=value.
-type options struct {
-	tester
-	plain  []string
-	values map[string]string
-}
-
-func parse(t tester, words []string) *options {
-	o := &options{t, nil, map[string]string{}}
-	for _, word := range words {
-		if key, value, ok := strings.Cut(word, "="); ok {
-			o.values[key] = value
-		} else {
-			o.plain = append(o.plain, word)
-		}
-	}
-	return o
-}
-
-func (o *options) text(key, otherwise string) string {
-	v, ok := o.values[key]
-	delete(o.values, key)
-	if !ok {
-		return otherwise
-	}
-	return v
-}
-
-func (o *options) number(key string, otherwise uint64) uint64 {
-	return number(o, o.text(key, strconv.FormatUint(otherwise, 10)))
-}
-
-func (o *options) count(i int) uint64 { return number(o, o.plain[i]) }
-
-// spent fails the test if there are options that mean nothing.
-func (o *options) spent() {
-	o.Helper()
-	if len(o.values) > 0 {
-		o.Fatalf("%v: options %v mean nothing", o.plain, o.values)
-	}
-}
-
-func number(t tester, s string) uint64 {
-	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }

@@ -2,66 +2,25 @@ package monitor
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/nats-io/nkeys"
-
+	"dpfpl/roles/roletest"
 	"dpfpl/schemas"
 )
 
-func testKey(name string) (nkeys.KeyPair, string) {
-	seed := make([]byte, 32)
-	copy(seed, name)
-	key, err := nkeys.FromRawSeed(nkeys.PrefixByteUser, seed)
-	if err != nil {
-		panic(err)
-	}
-	public, err := key.PublicKey()
-	if err != nil {
-		panic(err)
-	}
-	return key, public
-}
-
-// tester is what a test and a rapid check have in common.
-type tester interface {
-	Helper()
-	Fatal(...any)
-	Fatalf(string, ...any)
-}
-
 // testPlan is a run of a 1×2 prompt by fedbuff 2.
 func testPlan(members ...string) *schemas.Plan {
-	_, operator := testKey("operator")
-	_, aggregator := testKey("aggregator")
-	p := &schemas.Plan{
-		Header:     schemas.Header{Version: schemas.Version, Run: "run", Sender: "operator"},
-		Method:     schemas.MethodPlan{Name: "promptfl", Mode: "corrected", Rate: 0.1},
-		Prompt:     schemas.PromptPlan{Context: 1, Width: 2, Init: "random", Std: 0.02},
-		Rule:       schemas.RulePlan{Name: "fedbuff", Buffer: 2, Quorum: 1, Deadline: time.Minute, MaxStaleness: 2},
-		Server:     schemas.ServerPlan{Rate: 1},
-		Privacy:    schemas.PrivacyPlan{Noise: "client", Adjacency: "zero-out", Epsilon: 4, Delta: 1e-5, Rate: 0.1, Batch: 1, ClipG: 1, ZG: 1},
-		Classes:    []string{"cat", "dog"},
-		Backbone:   strings.Repeat("0", 64),
-		Presence:   schemas.TimingPlan{Heartbeat: 10 * time.Second, Silence: 30 * time.Second},
-		Versions:   10,
-		Updates:    4,
-		Aggregator: aggregator,
-		Operator:   operator,
-	}
-	slices.Sort(members)
-	for _, id := range members {
-		_, public := testKey(id)
-		p.Members = append(p.Members, schemas.Member{ID: id, Key: public})
-	}
+	p := roletest.Plan(members...)
+	p.Rule = schemas.RulePlan{Name: "fedbuff", Buffer: 2, Quorum: 1, Deadline: time.Minute, MaxStaleness: 2}
+	p.Presence = schemas.TimingPlan{Heartbeat: 10 * time.Second, Silence: 30 * time.Second}
+	p.Updates = 4
 	return p
 }
 
 // world makes messages as a broker would hand them out, at a time that moves on command.
 type world struct {
-	tester
+	roletest.T
 	plan             *schemas.Plan
 	monitor          *Monitor
 	now              time.Time
@@ -74,13 +33,13 @@ type world struct {
 // testCost charges half of what the plan's budget can take, for every update.
 func testCost(updates uint64) Cost { return Cost{float64(updates), float64(updates) * 0.9} }
 
-func newWorld(t tester, p *schemas.Plan) *world {
+func newWorld(t roletest.T, p *schemas.Plan) *world {
 	t.Helper()
 	m, err := New(Config{Plan: p, Cost: testCost, Promise: []string{"a promise"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{tester: t, plan: p, monitor: m, now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)}
+	return &world{T: t, plan: p, monitor: m, now: time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)}
 }
 
 // give hands the monitor a message.
@@ -91,7 +50,7 @@ func (w *world) give(m schemas.Message) {
 	step(w, w.monitor, m)
 }
 
-func step(t tester, m *Monitor, msg schemas.Message) {
+func step(t roletest.T, m *Monitor, msg schemas.Message) {
 	t.Helper()
 	if out, err := m.Step(msg.Time, msg); err != nil || out != nil {
 		t.Fatalf("%v, %v", out, err)
@@ -105,7 +64,7 @@ func (w *world) sealed(b schemas.Body, signer string) schemas.Message {
 	if b.Head().Sender == "" {
 		b.Head().Sender = signer
 	}
-	key, _ := testKey(signer)
+	key, _ := roletest.Key(signer)
 	raw, err := schemas.Seal(b, key)
 	if err != nil {
 		w.Fatal(err)

@@ -7,24 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nkeys"
-
+	"dpfpl/roles/roletest"
 	"dpfpl/schemas"
 )
-
-func testKey(name string) (nkeys.KeyPair, string) {
-	seed := make([]byte, 32)
-	copy(seed, name)
-	key, err := nkeys.FromRawSeed(nkeys.PrefixByteUser, seed)
-	if err != nil {
-		panic(err)
-	}
-	public, err := key.PublicKey()
-	if err != nil {
-		panic(err)
-	}
-	return key, public
-}
 
 // simple is a fold that a reader checks in the head: as many updates as the plan's buffer make a version,
 // whose parameters are those before plus the sum of the updates, divided by the members. It refuses what
@@ -90,7 +75,7 @@ func (f *simple) Apply(m schemas.Message, checked error) []schemas.Body {
 type record []schemas.Message
 
 func sealed(b schemas.Body, signer string, seq uint64) schemas.Message {
-	key, _ := testKey(signer)
+	key, _ := roletest.Key(signer)
 	raw, err := schemas.Seal(b, key)
 	if err != nil {
 		panic(err)
@@ -99,26 +84,10 @@ func sealed(b schemas.Body, signer string, seq uint64) schemas.Message {
 }
 
 func testPlan() *schemas.Plan {
-	_, operator := testKey("operator")
-	_, aggregator := testKey("aggregator")
-	p := &schemas.Plan{
-		Header:     schemas.Header{Run: "run", Sender: "operator"},
-		Method:     schemas.MethodPlan{Name: "promptfl", Mode: "corrected", Rate: 0.1},
-		Prompt:     schemas.PromptPlan{Context: 1, Width: 2, Init: "random", Std: 0.02},
-		Rule:       schemas.RulePlan{Name: "fedbuff", Buffer: 2, MaxStaleness: 1},
-		Server:     schemas.ServerPlan{Rate: 1},
-		Privacy:    schemas.PrivacyPlan{Noise: "client", Adjacency: "zero-out", Epsilon: 4, Delta: 1e-5, Rate: 0.1, Batch: 2, ClipG: 65536, ZG: 1},
-		Classes:    []string{"cat", "dog"},
-		Backbone:   strings.Repeat("0", 64),
-		Versions:   99,
-		Updates:    99,
-		Aggregator: aggregator,
-		Operator:   operator,
-	}
-	for _, id := range []string{"anna", "bert", "cleo"} {
-		_, public := testKey(id)
-		p.Members = append(p.Members, schemas.Member{ID: id, Key: public})
-	}
+	p := roletest.Plan("anna", "bert", "cleo")
+	p.Rule = schemas.RulePlan{Name: "fedbuff", Buffer: 2, MaxStaleness: 1}
+	p.Privacy.Batch, p.Privacy.ClipG = 2, 65536
+	p.Versions, p.Updates = 99, 99
 	return p
 }
 
