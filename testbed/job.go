@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -17,6 +18,7 @@ import (
 	"dpfpl/broker/brokertest"
 	"dpfpl/mathx/clip"
 	"dpfpl/mathx/prompt"
+	"dpfpl/roles/client/ledger"
 	"dpfpl/schemas"
 	"dpfpl/testbed/internal/data"
 	"dpfpl/testbed/internal/federation"
@@ -212,10 +214,7 @@ func (j *job) run(ctx context.Context) error {
 	began := time.Now()
 	outcome, recorder, err := j.federate(ctx)
 	if err != nil {
-		if !j.o.VirtualTime && !errors.Is(err, federation.ErrLost) {
-			return fmt.Errorf("%w\nthe run can go on: go run ./testbed --resume --out %s", err, j.o.Out)
-		}
-		return err
+		return j.advise(err)
 	}
 	proof, err := j.proof(outcome)
 	if err != nil {
@@ -242,6 +241,20 @@ func (j *job) run(ctx context.Context) error {
 	return j.screen.finish(story, j.o.Out)
 }
 
+// lost are errors of a run that has lost what it would go on from.
+var lost = []error{federation.ErrLost, ledger.ErrDamaged, broker.ErrRolledBack, broker.ErrTrimmed}
+
+// advise adds to what a run ended with whether it can go on.
+func (j *job) advise(err error) error {
+	switch {
+	case j.o.VirtualTime, errors.Is(err, federation.ErrInUse):
+		return err
+	case slices.ContainsFunc(lost, func(target error) bool { return errors.Is(err, target) }):
+		return fmt.Errorf("%w\nthe run cannot go on: choose another --out, or remove %s", err, j.o.Out)
+	}
+	return fmt.Errorf("%w\nthe run can go on: go run ./testbed --resume --out %s", err, j.o.Out)
+}
+
 // federate is the run itself, in real or in virtual time.
 func (j *job) federate(ctx context.Context) (outcome *federation.Outcome, recorder *federation.Recorder, err error) {
 	cfg := federation.Config{
@@ -261,9 +274,12 @@ func (j *job) federate(ctx context.Context) (outcome *federation.Outcome, record
 		return outcome, recorder, err
 	}
 	cfg.Dir = filepath.Join(j.o.Out, stateFolder)
-	recorder, err = federation.OpenRecorder(filepath.Join(cfg.Dir, momentsFile), j.state.Started, j.screen.show)
+	recorder, err = federation.OpenRecorder(filepath.Join(cfg.Dir, momentsFile), j.state.Started, j.set.IDs(), j.screen.show)
 	if err != nil {
 		return nil, nil, err
+	}
+	if err := recorder.Damage(); err != nil {
+		j.screen.say("warning: %v", err)
 	}
 	if j.o.Resume {
 		recorder.Record(time.Now(), federation.Moment{What: federation.MomentResume})

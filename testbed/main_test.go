@@ -161,7 +161,7 @@ func TestKillAndResume(t *testing.T) {
 	}
 	awaitLine(t, first, "version   4/24")
 	first.Pause() // however long the second process takes to start, the first still holds its locks
-	if code, _, stderr := testbed(t, append(args, "--resume")...); code != exitFailure || !strings.Contains(stderr, "in use") {
+	if code, _, stderr := testbed(t, append(args, "--resume")...); code != exitFailure || !strings.Contains(stderr, "in use") || strings.Contains(stderr, "can go on") {
 		t.Errorf("a second process on the same folder: exit %d, %q", code, stderr)
 	}
 	first.Kill()
@@ -178,7 +178,8 @@ func TestKillAndResume(t *testing.T) {
 	if code != exitInput || !strings.Contains(stderr, "--seed 5") {
 		t.Errorf("resuming with another seed: exit %d, %q", code, stderr)
 	}
-	if code, stdout, stderr := testbed(t, append(args, "--resume")...); code != exitOK || !strings.Contains(stdout, "bit for bit") {
+	damageMoments(t, out)
+	if code, stdout, stderr := testbed(t, append(args, "--resume")...); code != exitOK || !strings.Contains(stdout, "bit for bit") || strings.Count(stdout, "warning: ") != 1 {
 		t.Fatalf("resume: exit %d: %s\n%s", code, stderr, stdout)
 	}
 	r := results(t, out)
@@ -199,29 +200,71 @@ func TestKillAndResume(t *testing.T) {
 	}
 }
 
-// refuseDamaged: an interrupted run of which something is missing does not go on, nor wait for what never comes.
+// refuseDamaged: an interrupted run of which something is missing does not go on, nor wait for what never comes, and says what
+// to do: it promises to go on only where it can.
 func refuseDamaged(t *testing.T, out string) {
 	t.Helper()
+	const never = "cannot go on: choose another --out, or remove "
+	overwrite := func(name string, at int64) func(string) error {
+		return func(dir string) error {
+			file, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			_, err = file.WriteAt([]byte("XXXXXXXX"), at)
+			return errors.Join(err, file.Close())
+		}
+	}
+	instead := func(name string, put func(path string) error) func(string) error {
+		return func(dir string) error {
+			path := filepath.Join(dir, name)
+			return errors.Join(os.RemoveAll(path), put(path))
+		}
+	}
+	text := func(s string) func(string) error {
+		return func(path string) error { return os.WriteFile(path, []byte(s), 0o600) }
+	}
 	for _, c := range []struct {
-		want   string
-		code   int
-		damage func(state string) error
+		want, advice string
+		code         int
+		damage       func(state string) error
 	}{
-		{"no key of client-02", exitInput, func(dir string) error {
+		{"no key of client-02", "", exitInput, func(dir string) error {
 			path := filepath.Join(dir, stateFile)
 			raw, err := os.ReadFile(path)
 			return errors.Join(err, os.WriteFile(path, bytes.Replace(raw, []byte(`"client-02":`), []byte(`"client-20":`), 1), 0o600))
 		}},
-		{"streams of the run are gone", exitFailure, func(dir string) error { return os.RemoveAll(filepath.Join(dir, "jetstream")) }},
+		{"run.json is damaged", never, exitInput, overwrite(stateFile, 0)},
+		{"run.json is damaged", never, exitInput, instead(stateFile, text("{}"))},
+		{"streams of the run are gone", never, exitFailure, instead("jetstream", func(string) error { return nil })},
+		{"streams of the run are gone", never, exitFailure, instead("jetstream", text("a file"))},
+		{"client-01.ledger: ledger: damaged", never, exitFailure, overwrite("client-01.ledger", 200)},
+		{"moments.jsonl: is a directory", "move it away\nthe run can go on", exitFailure, instead(momentsFile, func(path string) error { return os.Mkdir(path, 0o700) })},
 	} {
 		copied := t.TempDir()
 		if err := errors.Join(os.CopyFS(copied, os.DirFS(out)), c.damage(filepath.Join(copied, stateFolder))); err != nil {
 			t.Fatal(err)
 		}
 		code, _, stderr := testbed(t, "--resume", "--plain", "--out", copied)
-		if code != c.code || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 {
-			t.Errorf("exit %d, %q does not say %q", code, stderr, c.want)
+		if c.advice == never {
+			c.advice += copied
 		}
+		if code != c.code || !strings.Contains(stderr, c.want) || !strings.Contains(stderr, c.advice) || strings.Contains(stderr, "go run") != strings.Contains(c.advice, "can go on") {
+			t.Errorf("exit %d, %q does not say %q and %q", code, stderr, c.want, c.advice)
+		}
+	}
+}
+
+// damageMoments makes a line of an interrupted run's record unreadable. What it holds is not worth a run.
+func damageMoments(t *testing.T, out string) {
+	t.Helper()
+	path := filepath.Join(out, stateFolder, momentsFile)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Replace(raw, []byte(`"client":"client-01"`), []byte(`"client":"client-x1"`), 1), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -269,6 +312,11 @@ func TestBadInput(t *testing.T) {
 		"unknown flag":        {[]string{"--colour", "red"}, "--colour"},
 		"argument":            {[]string{"fast"}, "fast"},
 		"versions":            {[]string{"--versions", "0"}, "--versions"},
+		"versions in words":   {[]string{"--versions", "many"}, `--versions "many": want a whole number`},
+		"no such folder":      {[]string{"--data", "folder:" + filepath.Join(dir, "nopictures")}, "stat " + filepath.Join(dir, "nopictures")},
+		"file for a folder":   {[]string{"--data", "folder:" + write("picture.png", "")}, "is a file, not a folder"},
+		"grid of a word":      {[]string{"sweep", "--grid", write("grid.yaml", "name: x\nclients: many\n")}, "grid.yaml: sweep: bad grid: [2:10] want a whole number, not text"},
+		"plan of bytes":       {[]string{"--plan", write("bytes.yaml", "\x00\x01")}, "bytes.yaml: not a text file"},
 		"data":                {[]string{"--data", "cats"}, "--data"},
 		"method":              {[]string{"--method", "magic"}, "method"},
 		"rule":                {[]string{"--rule", "anarchy"}, "rule"},

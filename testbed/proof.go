@@ -37,7 +37,7 @@ func (j *job) proof(outcome *federation.Outcome) (string, error) {
 	}
 	for i, p := range j.parties {
 		if logged, spent := j.transcript.Updates[p.ID], outcome.Parties[i].Debited; logged > spent {
-			return "", fmt.Errorf("%s: %d updates in the log, but its ledger shows %d", p.ID, logged, spent)
+			return "", fmt.Errorf("%s: %d updates in the log, but its ledger shows %d: it is not the one that the run began with", p.ID, logged, spent)
 		}
 	}
 	return fmt.Sprintf("proof: the log's %d messages fold to the same %d versions, bit for bit; every ledger covers what its client published",

@@ -44,8 +44,8 @@ func readState(out string) (*state, error) {
 		return nil, err
 	}
 	var s state
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if err := json.Unmarshal(raw, &s); err != nil || s.Keys == nil || s.Started.IsZero() {
+		return nil, fmt.Errorf("%s is damaged, its run cannot go on: choose another --out, or remove %s", path, out)
 	}
 	return &s, nil
 }

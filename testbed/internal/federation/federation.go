@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -110,6 +111,11 @@ func Run(ctx context.Context, cfg Config) (*Outcome, error) {
 	// Their locks keep a second process away from the folder before it starts a server on the same streams.
 	if err := r.openLedgers(); err != nil {
 		return nil, err
+	}
+	if cfg.Dir != "" {
+		if err := os.MkdirAll(cfg.path("jetstream"), 0o700); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrLost, err)
+		}
 	}
 	var err error
 	r.server, err = brokertest.Start(brokertest.Options{Dir: cfg.path("jetstream"), SyncAlways: cfg.Dir != ""})

@@ -1,13 +1,13 @@
 package federation
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -49,6 +49,9 @@ const (
 	MomentResume  = "resume"  // the whole run went on after an interruption
 )
 
+// ErrInUse means that another process has the run's folder open.
+var ErrInUse = errors.New("in use by another process")
+
 // Recorder keeps a run's moments in memory and, when it has a file, on disk, so that a resumed run's report
 // tells the whole story. It is safe for concurrent use.
 type Recorder struct {
@@ -56,6 +59,7 @@ type Recorder struct {
 	start   time.Time
 	moments []Moment
 	file    *os.File
+	damage  error
 	listen  func(Moment)
 	err     error
 }
@@ -65,53 +69,86 @@ func NewRecorder(start time.Time, listen func(Moment)) *Recorder {
 	return &Recorder{start: start, listen: listen}
 }
 
-// OpenRecorder records to a file as well, going on after what is already there. It fails while another process has the file
-// open.
-func OpenRecorder(path string, start time.Time, listen func(Moment)) (*Recorder, error) {
+// OpenRecorder records a run of these clients to a file as well, going on after what is already there. Lines that cannot be
+// read are set aside; see Damage. Error: ErrInUse, and those of the file system.
+func OpenRecorder(path string, start time.Time, clients []string, listen func(Moment)) (*Recorder, error) {
 	r := NewRecorder(start, listen)
 	var err error
 	if r.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; it only holds what the report tells: move it away", err)
 	}
-	if err := r.resume(); err != nil {
+	if err := r.resume(clients); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), r.file.Close())
 	}
 	return r, nil
 }
 
 // resume takes in what the file holds, and goes on after it.
-func (r *Recorder) resume() error {
+func (r *Recorder) resume(clients []string) error {
 	if err := process.Lock(r.file); err != nil {
-		return fmt.Errorf("in use by another process: %w", err)
+		return fmt.Errorf("%w: %w", ErrInUse, err)
 	}
 	old, err := io.ReadAll(r.file)
 	if err != nil {
 		return err
 	}
-	whole, err := r.load(old)
-	if err != nil {
-		return err
+	var good []byte
+	all, bad := 0, 0
+	for line := range bytes.Lines(old) {
+		all++
+		m, ok := parseMoment(line, clients)
+		if !ok {
+			bad++
+			continue
+		}
+		r.moments = append(r.moments, m)
+		good = append(good, line...)
 	}
-	if err := r.file.Truncate(whole); err != nil {
-		return err
+	if bad == 0 {
+		return nil
 	}
-	_, err = r.file.Seek(whole, io.SeekStart)
+	aside, err := r.setAside(old, good)
+	r.damage = fmt.Errorf("%s: %d of %d lines cannot be read, so the report does not tell of them; the damaged file is kept as %s", r.file.Name(), bad, all, aside)
 	return err
 }
 
-// load takes in whole lines and returns how many bytes they are; a torn last line is dropped.
-func (r *Recorder) load(b []byte) (int64, error) {
-	whole := int64(bytes.LastIndexByte(b, '\n') + 1)
-	lines := bufio.NewScanner(bytes.NewReader(b[:whole]))
-	for n := 1; lines.Scan(); n++ {
-		var m Moment
-		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
-			return 0, fmt.Errorf("line %d: %w", n, err)
-		}
-		r.moments = append(r.moments, m)
+// parseMoment reads a line with its end, and tells whether a Recorder of a run of these clients may have written it.
+func parseMoment(line []byte, clients []string) (m Moment, ok bool) {
+	if err := json.Unmarshal(line, &m); err != nil || line[len(line)-1] != '\n' {
+		return m, false
 	}
-	return whole, lines.Err()
+	switch m.What {
+	case MomentVersion, MomentResume:
+		return m, m.Client == ""
+	case MomentStep, MomentVerdict, MomentJoin, MomentCut, MomentBack, MomentLeave, MomentSpent, MomentDone:
+		return m, slices.Contains(clients, m.Client)
+	default:
+		return m, false
+	}
 }
+
+// setAside copies what the file held to a file beside it, and then leaves the good lines in it.
+func (r *Recorder) setAside(old, good []byte) (path string, err error) {
+	aside, err := os.CreateTemp(filepath.Dir(r.file.Name()), filepath.Base(r.file.Name())+".damaged-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = aside.Write(old)
+	if err := errors.Join(err, aside.Sync(), aside.Close()); err != nil {
+		return "", err
+	}
+	if err := r.file.Truncate(0); err != nil {
+		return "", err
+	}
+	if _, err := r.file.Seek(0, io.SeekStart); err != nil {
+		return "", err
+	}
+	_, err = r.file.Write(good)
+	return aside.Name(), err
+}
+
+// Damage says what of the file could not be read and where it is kept, nil if all of it could.
+func (r *Recorder) Damage() error { return r.damage }
 
 // Record adds a moment that happens now. A nil Recorder forgets it.
 func (r *Recorder) Record(now time.Time, m Moment) {
