@@ -11,6 +11,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"dpfpl/roles/client/ledger"
+	"dpfpl/roles/planfile"
 )
 
 // lesson is a block of commands in the tutorial, and the lines that it says are printed, some of them.
@@ -84,6 +87,24 @@ func testTutorial(t *testing.T, binaries string) {
 				continue
 			}
 			lines = lines[at+1:]
+		}
+	}
+	leavesNobodyOut(t, shell.Dir)
+}
+
+// leavesNobodyOut: what the tutorial shows of every clinic is there in every run, since the plan makes no version without each of them.
+func leavesNobodyOut(t *testing.T, dir string) {
+	var d planfile.Deployment
+	if err := d.Read(filepath.Join(dir, "plan.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if int(d.Rule.Quorum) != len(d.Members) {
+		t.Errorf("the plan makes versions of %d updates of %d clinics", d.Rule.Quorum, len(d.Members))
+	}
+	for _, m := range d.Members {
+		steps, err := ledger.Read(filepath.Join(dir, m.ID+".ledger"))
+		if err != nil || len(steps) != int(d.Versions) {
+			t.Errorf("%s: %d steps of %d, %v", m.ID, len(steps), d.Versions, err)
 		}
 	}
 }
