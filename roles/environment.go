@@ -23,8 +23,8 @@ func variable(flag string) string {
 }
 
 // instead names the flags whose variables, and entries in the file of --config, do not count for a command that
-// was given another flag in their place: a run in a file is on no server.
-var instead = map[string][]string{"log": {"nats", "nats-context", "run"}}
+// was given another flag in their place: a run in a file is on no server, and who names the signer needs no operator for it.
+var instead = map[string][]string{"log": {"nats", "nats-context", "run"}, "signer": {"operator"}, "operator": {"signer"}}
 
 // fillFlags sets every flag that was not given from its variable or, without one, from the file of --config.
 // Errors: inputError, naming the variable or the file.

@@ -53,9 +53,9 @@ An address that other machines can reach needs --tls-cert, --tls-key and --token
 "Authorization: Bearer TOKEN". No picture, file name, address or answer is logged or kept.`,
 		Example: `  dpfpl predict --prompt north.safetensors --model clip photo.jpg
   dpfpl predict --prompt north.safetensors --model clip --format csv --top 1 pictures > answers.csv
-  dpfpl predict --prompt north.safetensors --model clip --listen 127.0.0.1:8090 --min-probability 0.6
-  curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8090/v1/predict
-  curl -F a=@one.jpg -F b=@two.jpg 'http://127.0.0.1:8090/v1/predict?top=1'`,
+  dpfpl predict --prompt north.safetensors --model clip --listen 127.0.0.1:8099 --min-probability 0.6
+  curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' http://127.0.0.1:8099/v1/predict
+  curl -F a=@one.jpg -F b=@two.jpg 'http://127.0.0.1:8099/v1/predict?top=1'`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
 	}

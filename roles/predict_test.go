@@ -352,6 +352,7 @@ func TestPromptImport(t *testing.T) {
 	}
 	_, stderr := command(t, exitInput, "prompt", "import", file, "--model", tinyModel, "--out", kept, "--signer", anna)
 	contains(t, stderr, "exists; give --force")
+	t.Setenv("DPFPL_OPERATOR", anna) // as everybody has it who takes part in a run: a signer comes before it
 	command(t, exitOK, "prompt", "import", file, "--model", tinyModel, "--out", kept, "--signer", anna, "--force")
 	command(t, exitInput, "prompt", "inspect", file, "--signer", bert)
 	command(t, exitInput, "prompt", "inspect", e.picture())

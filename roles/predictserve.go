@@ -31,7 +31,7 @@ type endpointFlags struct {
 }
 
 func (f *endpointFlags) register(c *cobra.Command) {
-	c.Flags().StringVar(&f.listen, "listen", "", "answer over HTTP on an `address`, for example 127.0.0.1:8090")
+	c.Flags().StringVar(&f.listen, "listen", "", "answer over HTTP on an `address`, for example 127.0.0.1:8099")
 	c.Flags().StringVar(&f.cert, "tls-cert", "", "PEM `file` of the endpoint's certificate")
 	c.Flags().StringVar(&f.key, "tls-key", "", "PEM `file` of its key")
 	c.Flags().StringVar(&f.token, "token-file", "", "`file` with the token that callers must send, of at least 16 bytes")
