@@ -141,6 +141,7 @@ func TestBadFlagsOfRoles(t *testing.T) {
 			t.Errorf("left behind: %s", name)
 		}
 	}
+	command(t, 1, append([]string{"client"}, with(full, "--nats", "127.0.0.1:1, nats://127.0.0.1:2")...)...) // tried
 	_, errs := command(t, 1, append([]string{"client"}, full...)...)
 	contains(t, errs, "connect to nats://127.0.0.1:1")
 	if _, errs := command(t, 2, "enroll", "add", "keys", "north"); !strings.Contains(errs, "rotate") {

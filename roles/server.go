@@ -60,10 +60,10 @@ func (s *serverFlags) options() (broker.Options, error) {
 // checkServers does not repeat URLs: they may hold passwords.
 func checkServers(urls string) error {
 	for server := range strings.SplitSeq(urls, ",") {
-		if !strings.Contains(server, "://") {
+		if server = strings.TrimSpace(server); !strings.Contains(server, "://") {
 			server = "nats://" + server
 		}
-		u, err := url.Parse(strings.TrimSpace(server))
+		u, err := url.Parse(server)
 		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
 			return errors.New("--nats: want nats://HOST:PORT or tls://HOST:PORT, several separated by commas")
 		}
