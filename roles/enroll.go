@@ -168,66 +168,61 @@ func (e *enrolment) certify(hosts []string, now time.Time) error {
 }
 
 func newEnrollAddCommand() *cobra.Command {
-	return &cobra.Command{
+	return changing(&cobra.Command{
 		Use:     "add FOLDER NAME...",
 		Short:   "enrol further clients; the server need not know",
 		Example: "  dpfpl enroll add keys west",
-		Args:    inputArgs(cobra.MinimumNArgs(2)),
-		RunE: func(c *cobra.Command, args []string) error {
-			e, err := openEnrolment(args[0])
-			if err != nil {
-				return err
+	}, func(e *enrolment, names []string) error {
+		for _, name := range names {
+			if e.Authority.Public(name) != "" {
+				return input(fmt.Errorf("%s is enrolled; see dpfpl enroll rotate", name))
 			}
-			for _, name := range args[1:] {
-				if e.Authority.Public(name) != "" {
-					return input(fmt.Errorf("%s is enrolled; see dpfpl enroll rotate", name))
-				}
-			}
-			return e.issue(args[1:]...)
-		},
-	}
+		}
+		return e.issue(names...)
+	})
 }
 
 func newEnrollRotateCommand() *cobra.Command {
-	return &cobra.Command{
+	return changing(&cobra.Command{
 		Use:     "rotate FOLDER NAME...",
 		Short:   "give a user a new key and revoke the old one; then reload the server",
 		Example: "  dpfpl enroll rotate keys north && nats-server --signal reload",
-		Args:    inputArgs(cobra.MinimumNArgs(2)),
-		RunE: func(c *cobra.Command, args []string) error {
-			e, err := openEnrolment(args[0])
-			if err != nil {
-				return err
+	}, func(e *enrolment, names []string) error {
+		for _, name := range names {
+			if e.Authority.Public(name) == "" {
+				return input(fmt.Errorf("%w: %q", enroll.ErrUnknown, name))
 			}
-			for _, name := range args[1:] {
-				if e.Authority.Public(name) == "" {
-					return input(fmt.Errorf("%w: %s", enroll.ErrUnknown, name))
-				}
-			}
-			return e.issue(args[1:]...)
-		},
-	}
+		}
+		return e.issue(names...)
+	})
 }
 
 func newEnrollRevokeCommand() *cobra.Command {
-	return &cobra.Command{
+	return changing(&cobra.Command{
 		Use:     "revoke FOLDER NAME...",
 		Short:   "take back a user's key; then reload the server",
 		Example: "  dpfpl enroll revoke keys south && nats-server --signal reload",
-		Args:    inputArgs(cobra.MinimumNArgs(2)),
-		RunE: func(c *cobra.Command, args []string) error {
-			e, err := openEnrolment(args[0])
-			if err != nil {
-				return err
+	}, func(e *enrolment, names []string) error {
+		for _, name := range names {
+			if err := e.Authority.Revoke(name); err != nil {
+				return input(err)
 			}
-			for _, name := range args[1:] {
-				if err := e.Authority.Revoke(name); err != nil {
-					return input(err)
-				}
-			}
-			return e.save()
-		},
+		}
+		return e.save()
+	})
+}
+
+// changing lets a command change an enrolment for the names that it is given.
+func changing(c *cobra.Command, change func(e *enrolment, names []string) error) *cobra.Command {
+	c.Args = inputArgs(cobra.MinimumNArgs(2))
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		e, err := openEnrolment(args[0])
+		if err != nil {
+			return err
+		}
+		return change(e, args[1:])
 	}
+	return c
 }
 
 // openEnrolment errors: inputError.
@@ -238,7 +233,7 @@ func openEnrolment(dir string) (*enrolment, error) {
 		return nil, input(err)
 	}
 	if err := json.Unmarshal(b, e); err != nil {
-		return nil, input(fmt.Errorf("%s: %w", e.path(authorityFile), err))
+		return nil, input(fmt.Errorf("%s: %w: %w", e.path(authorityFile), enroll.ErrFormat, err))
 	}
 	if e.Authority == nil {
 		return nil, input(fmt.Errorf("%s: %w", e.path(authorityFile), enroll.ErrFormat))

@@ -82,6 +82,7 @@ func TestBadFlagsOfRoles(t *testing.T) {
 	model := absolute(t, tinyModel)
 	t.Chdir(t.TempDir())
 	out, _ := command(t, 0, "enroll", "init", "keys", "--clients", "north")
+	writeInto(t, "damaged/authority.json", []byte(`{"Authority":`))
 	_, operator, _ := strings.Cut(strings.TrimSpace(out), "operator ")
 	run := []string{"--run", "r", "--operator", operator}
 	common := append(run, "--nats", "nats://127.0.0.1:1", "--creds", "keys/north.creds")
@@ -124,6 +125,8 @@ func TestBadFlagsOfRoles(t *testing.T) {
 		{"plan", []string{"publish", "none.yaml", "--replicas", "0"}, "none.yaml"},
 		{"health", []string{"127.0.0.1:8080"}, "want http://HOST:PORT/PATH"},
 		{"health", []string{"http://127.0.0.1:8080/", "--timeout", "0s"}, "--timeout"},
+		{"enroll", []string{"add", "damaged", "west"}, "damaged/authority.json: enroll: not an authority file"},
+		{"enroll", []string{"rotate", "keys", "west"}, "enroll: unknown name: \"west\""},
 		{"enroll", []string{"init", "other", "--clients", "a,a"}, "a is there twice"},
 		{"enroll", []string{"init", "other", "--clients", "operator"}, "are there anyway"},
 		{"enroll", []string{"init", "other", "--clients", "a,"}, "want 1 to 64"},
