@@ -1,5 +1,7 @@
 package schemas
 
+import "math"
+
 // Model is one version of the global prompt. Version 0 is the plan's initial prompt.
 type Model struct {
 	Header
@@ -57,12 +59,15 @@ type Checkpoint struct {
 	Final    bool           `msgpack:"final"`
 }
 
+// NoBase is the LastBase of a member whose updates have answered no version.
+const NoBase = math.MaxUint64
+
 // MemberRecord is what the fold knows of one member.
 type MemberRecord struct {
 	ID           string `msgpack:"id"`
 	Active       bool   `msgpack:"active"` // counts for the quorum
 	LastK        uint64 `msgpack:"last_k"`
-	LastBase     uint64 `msgpack:"last_base"`
+	LastBase     uint64 `msgpack:"last_base"` // newest version answered, or NoBase; 0 before the first update
 	Accepted     uint64 `msgpack:"accepted"`
 	Stale        uint64 `msgpack:"stale"`
 	Refused      uint64 `msgpack:"refused"`

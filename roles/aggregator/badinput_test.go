@@ -61,7 +61,9 @@ func TestBadInput(t *testing.T) {
 			if dead == nil || dead.Reason != c.reason || !strings.Contains(dead.Detail, c.text) || dead.Subject != subject || noted != c.noted {
 				t.Fatalf("dead letter %+v, noted %v", dead, noted)
 			}
-			w.send(testUpdate(w.plan, "anna", 2, 0, 1, 1), "anna")
+			if n := w.send(testUpdate(w.plan, "anna", 2, 0, 1, 1), "anna")[0].Body.(*schemas.Note); n.Verdict != schemas.VerdictAccepted {
+				t.Errorf("the next update is %s %s", n.Verdict, n.Reason)
+			}
 			w.send(testUpdate(w.plan, "bert", 1, 0, 1, 1), "bert")
 			if len(w.models) != 2 {
 				t.Errorf("%d versions", len(w.models))

@@ -26,7 +26,7 @@
 //	update                                          note      dead letter
 //	fits, staleness ≤ max_staleness                 accepted
 //	base too old                                    stale
-//	base that does not exist yet                    refused   future
+//	base that does not exist yet: answers none      refused   future
 //	second one for a base or for a buffer           refused   repeat
 //	weaker noise or higher rate than the plan's     refused   mechanism
 //	lattice of another shape or step                refused   shape

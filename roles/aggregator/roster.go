@@ -15,13 +15,22 @@ type member struct {
 	holds bool // the version being collected has an update of this member
 }
 
+// answered reports whether the member has given an update for a version or a later one.
+func (m *member) answered(version uint64) bool {
+	return m.LastK > 0 && m.LastBase != schemas.NoBase && version <= m.LastBase
+}
+
 // spend notes that the member used its update u, whatever becomes of it, and reports whether it had
-// already given an update with this or a later number or base.
+// already given an update with this or a later number or base. One whose base does not exist yet answers no version.
 func (m *member) spend(u *schemas.Update, version uint64) (repeated bool) {
-	repeated = m.LastK > 0 && (u.K <= m.LastK || u.Base <= m.LastBase)
+	answered, first := m.answered(u.Base), m.LastK == 0
+	repeated = u.K <= m.LastK || answered
 	m.LastK = max(m.LastK, u.K)
-	if u.Base <= version {
-		m.LastBase = max(m.LastBase, u.Base)
+	switch {
+	case u.Base <= version && !answered:
+		m.LastBase = u.Base
+	case first:
+		m.LastBase = schemas.NoBase
 	}
 	return repeated
 }
@@ -29,8 +38,7 @@ func (m *member) spend(u *schemas.Update, version uint64) (repeated bool) {
 // owes reports whether the member may still add to the version after version: it has updates left, none in
 // the buffer, and has not answered version yet.
 func (m *member) owes(version uint64, updates uint32) bool {
-	answered := m.LastK > 0 && m.LastBase >= version
-	return !m.holds && !answered && m.LastK < uint64(updates)
+	return !m.holds && !m.answered(version) && m.LastK < uint64(updates)
 }
 
 // roster holds the members, ascending by id.

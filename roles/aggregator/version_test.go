@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"dpfpl/roles/roletest"
@@ -136,5 +137,51 @@ func TestAnUpdateFromTheFutureAnswersNoVersion(t *testing.T) {
 	out := w.send(testUpdate(p, "anna", 3, 1, 1, 1), "anna")
 	if n := out[0].Body.(*schemas.Note); n.Verdict != schemas.VerdictAccepted {
 		t.Errorf("update 3 is %s %s", n.Verdict, n.Reason)
+	}
+}
+
+// TestAFirstUpdateFromTheFutureAnswersNoVersion: nor does it then, and a checkpoint remembers. It is spent, and what
+// the member sends next counts once.
+func TestAFirstUpdateFromTheFutureAnswersNoVersion(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		p := roletest.Plan("anna", "bert", "cleo")
+		p.Rule = schemas.RulePlan{Name: "fedbuff", Buffer: 2, MaxStaleness: 3}
+		w := newWorld(t, p)
+		w.send(testUpdate(p, "anna", 1, 7, 1, 1), "anna")
+		w.send(testUpdate(p, "bert", 1, 0, 1, 1), "bert")
+		w.send(testUpdate(p, "cleo", 1, 0, 1, 1), "cleo")
+		if got, want := line(w.checkpoint), "anna(k 1, 0 accepted, 0 stale, 1 refused)"; !strings.Contains(got, want) {
+			t.Errorf("%s: want %s", got, want)
+		}
+		if restart {
+			w.restart()
+		}
+		for _, c := range []struct {
+			k       uint64
+			verdict schemas.Verdict
+			reason  schemas.Reason
+		}{{2, schemas.VerdictAccepted, ""}, {3, schemas.VerdictRefused, schemas.ReasonRepeat}} {
+			if n := w.send(testUpdate(p, "anna", c.k, 0, 1, 1), "anna")[0].Body.(*schemas.Note); n.Verdict != c.verdict || n.Reason != c.reason {
+				t.Errorf("restart %v: update %d on base 0 is %s %s, want %s %s", restart, c.k, n.Verdict, n.Reason, c.verdict, c.reason)
+			}
+		}
+		w.send(testUpdate(p, "bert", 2, 1, 1, 1), "bert")
+		if got, want := line(w.models[len(w.models)-1]), " of anna/2(stale 1, weight 46341) bert/2"; !strings.HasSuffix(got, want) {
+			t.Errorf("restart %v: %s, want%s", restart, got, want)
+		}
+	}
+}
+
+// TestARoundWaitsForWhoNamedTheFuture: its answer is still to come.
+func TestARoundWaitsForWhoNamedTheFuture(t *testing.T) {
+	w := newWorld(t, roletest.Plan("anna", "bert"))
+	w.send(testUpdate(w.plan, "anna", 1, 7, 1, 1), "anna")
+	w.send(testUpdate(w.plan, "bert", 1, 0, 1, 1), "bert")
+	if len(w.models) != 1 {
+		t.Fatal("the round ended without anna")
+	}
+	w.send(testUpdate(w.plan, "anna", 2, 0, 1, 1), "anna")
+	if folded := w.models[len(w.models)-1].Body.(*schemas.Model).Folded; len(folded) != 2 {
+		t.Errorf("version 1 is of %v", folded)
 	}
 }
