@@ -1,6 +1,7 @@
 package enroll
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,7 +45,7 @@ func TestClientMaySayItsOwnAndNoMore(t *testing.T) {
 		t.Fatal(reply)
 	}
 
-	if got := w.succeeding(mallory, "dpfpl.api", nil); len(got) > 0 {
+	if got := w.succeeding(mallory, "dpfpl.api", clientAttacks, nil); len(got) > 0 {
 		t.Errorf("these succeed: %q", got)
 	}
 	for _, subject := range notForClients {
@@ -60,54 +61,67 @@ func TestClientMaySayItsOwnAndNoMore(t *testing.T) {
 
 	// Without its permissions a client could do some of it, and the rest in the account of the streams.
 	free := w.connectAs("free", w.authority.clients)
-	if got, want := w.succeeding(free, "dpfpl.api", permitted), permitted; !slices.Equal(got, want) {
-		t.Errorf("without permissions these succeed: %q, want %q: the test above shows nothing of the others", got, want)
+	permitted := named(clientAttacks, func(a attack) bool { return a.permitted })
+	if got := w.succeeding(free, "dpfpl.api", clientAttacks, permitted); !slices.Equal(got, permitted) {
+		t.Errorf("without permissions these succeed: %q, want %q: the test above shows nothing of the others", got, permitted)
 	}
 	for _, subject := range notForClients {
 		if err := subscribe(free, subject); err != nil {
 			t.Errorf("without permissions: subscribe %s: %v", subject, err)
 		}
 	}
+	w.succeedInside(clientAttacks)
+}
+
+// succeedInside carries attacks out in the account of the streams, without permissions, and wants all to succeed.
+func (w *world) succeedInside(attacks []attack) {
+	w.Helper()
 	inside := w.connectAs("inside", w.authority.pipeline)
-	if got, want := w.succeeding(inside, "$JS.API", every), every; !slices.Equal(got, want) {
-		t.Errorf("in the account of the streams these succeed: %q, want %q: the test above shows nothing of the others", got, want)
+	every := named(attacks, func(attack) bool { return true })
+	if got := w.succeeding(inside, "$JS.API", attacks, every); !slices.Equal(got, every) {
+		w.Errorf("in the account of the streams these succeed: %q, want %q: the test above shows nothing of the others", got, every)
 	}
 }
 
-// clientAttacks are what a client must not get done, in alphabetical order. {api} stands for the name of the API, which is another
-// in its account.
-var clientAttacks = []struct {
-	what, subject, reply string
-	permitted            bool // it succeeds once the client's permissions are gone; the others the account keeps away, too
-}{
-	{"a broadcast", "dpfpl.v1.demo.pub.model", "", true},
-	{"a control message", "dpfpl.v1.demo.control.1", "", false},
-	{"a dead letter", "dpfpl.v1.demo.dead.decode", "", false},
-	{"a model", "dpfpl.v1.demo.model", "", false},
-	{"a note", "dpfpl.v1.demo.note.victor", "", true},
-	{"an update whose acknowledgement would be another's update", "dpfpl.v1.demo.update.mallory.2", "dpfpl.v1.demo.update.victor.2", false},
-	{"another read", "{api}.DIRECT.GET.DPFPL_STATE_demo.dpfpl.v1.demo.checkpoint", "", false},
-	{"another's presence", "dpfpl.v1.demo.presence.victor", "", true},
-	{"another's update", "dpfpl.v1.demo.update.victor.3", "", true},
-	{"another's update, by reading it", "{api}.DIRECT.GET.DPFPL_LOG_demo.dpfpl.v1.demo.update.victor.1", "", true},
-	{"the JetStream API", "$JS.API.STREAM.NAMES", "", false},
-	{"the deletion of the log", "$JS.API.STREAM.DELETE.DPFPL_LOG_demo", "", false}, // the last, of course
+// attack is what must not be got done. In its subject, {api} stands for the name of the API, which is another in the accounts
+// without JetStream.
+type attack struct {
+	what, subject string
+	reply         string // where the server's answer would land
+	body          string // of a question to the server; whatever else is said, says what it is
+	permitted     bool   // it succeeds once the permissions are gone; the others the account keeps away, too
 }
 
-// permitted are the attacks that succeed without permissions, every is all of them, in order.
-var permitted, every = func() (permitted, every []string) {
-	for _, a := range clientAttacks {
-		every = append(every, a.what)
-		if a.permitted {
-			permitted = append(permitted, a.what)
+// named lists those attacks, in alphabetical order.
+func named(attacks []attack, which func(attack) bool) (names []string) {
+	for _, a := range attacks {
+		if which(a) {
+			names = append(names, a.what)
 		}
 	}
-	return permitted, every
-}()
+	slices.Sort(names)
+	return names
+}
 
-// succeeding lists the attacks that an attacker gets done, in order. For those expected it waits as long as it takes; what is
-// refused is not answered.
-func (w *world) succeeding(attacker *broker.Conn, api string, expected []string) (done []string) {
+// clientAttacks are what a client must not get done. The last leaves the others nothing to attack.
+var clientAttacks = []attack{
+	{what: "a broadcast", subject: "dpfpl.v1.demo.pub.model", permitted: true},
+	{what: "a control message", subject: "dpfpl.v1.demo.control.1"},
+	{what: "a dead letter", subject: "dpfpl.v1.demo.dead.decode"},
+	{what: "a model", subject: "dpfpl.v1.demo.model"},
+	{what: "a note", subject: "dpfpl.v1.demo.note.victor", permitted: true},
+	{what: "an update whose acknowledgement would be another's update", subject: "dpfpl.v1.demo.update.mallory.2", reply: "dpfpl.v1.demo.update.victor.2"},
+	{what: "another read", subject: "{api}.DIRECT.GET.DPFPL_STATE_demo.dpfpl.v1.demo.checkpoint"},
+	{what: "another's presence", subject: "dpfpl.v1.demo.presence.victor", permitted: true},
+	{what: "another's update", subject: "dpfpl.v1.demo.update.victor.3", permitted: true},
+	{what: "another's update, by reading it", subject: "{api}.DIRECT.GET.DPFPL_LOG_demo.dpfpl.v1.demo.update.victor.1", permitted: true},
+	{what: "the JetStream API", subject: "$JS.API.STREAM.NAMES"},
+	{what: "the deletion of the log", subject: "$JS.API.STREAM.DELETE.DPFPL_LOG_demo"},
+}
+
+// succeeding lists the attacks that an attacker gets done, in alphabetical order. For those expected it waits, one after the
+// other, as long as it takes; what is refused is not answered.
+func (w *world) succeeding(attacker *broker.Conn, api string, attacks []attack, expected []string) (done []string) {
 	w.Helper()
 	const base = schemas.Prefix + "demo."
 	victor := w.connect("victor").NATS()
@@ -128,19 +142,19 @@ func (w *world) succeeding(attacker *broker.Conn, api string, expected []string)
 			done = append(done, what)
 		}
 	}
-	var calls []func()
-	for _, a := range clientAttacks {
+	var answered, refused []func()
+	for _, a := range attacks {
 		subject := strings.Replace(a.subject, "{api}", api, 1)
-		if strings.HasPrefix(subject, schemas.Prefix) {
-			w.must(attacker.NATS().PublishMsg(&nats.Msg{Subject: subject, Reply: a.reply, Data: []byte(a.what)}))
+		if body := cmp.Or(a.body, a.what); a.reply != "" || strings.HasPrefix(subject, schemas.Prefix) {
+			w.must(attacker.NATS().PublishMsg(&nats.Msg{Subject: subject, Reply: a.reply, Data: []byte(body)}))
 			continue
 		}
-		patience := time.Second
+		patience, calls := time.Second, &refused
 		if slices.Contains(expected, a.what) {
-			patience = time.Minute
+			patience, calls = time.Minute, &answered
 		}
-		calls = append(calls, func() {
-			reply := w.wait(patience, attacker, subject, "", "")
+		*calls = append(*calls, func() {
+			reply := w.wait(patience, attacker, subject, "", a.body)
 			if strings.HasPrefix(reply, "{") && !strings.Contains(reply, `"error"`) || reply == "theirs" || reply == "secret" {
 				succeeds(a.what)
 			}
@@ -150,11 +164,13 @@ func (w *world) succeeding(attacker *broker.Conn, api string, expected []string)
 	if reply := w.ask(w.admin, base+"control.99", "all that was stored before has been acknowledged"); !strings.Contains(reply, `"seq"`) {
 		w.Fatal(reply)
 	}
-	all(calls[:len(calls)-1]...)
-	calls[len(calls)-1]() // it leaves nothing to attack
+	all(refused...)
+	for _, call := range answered {
+		call()
+	}
 	w.must(errors.Join(w.admin.NATS().Flush(), victor.Flush()))
 	hear := func(m *nats.Msg) {
-		for _, a := range clientAttacks {
+		for _, a := range attacks {
 			if a.reply == "" && string(m.Data) == a.what || a.reply != "" && m.Subject == a.reply {
 				succeeds(a.what)
 			}
@@ -199,16 +215,20 @@ func subscribe(c *broker.Conn, subject string) error {
 // is allowed to make it. The last destroys all.
 func onStreams(run string) []struct{ call, body string } {
 	state := "DPFPL_STATE_" + run
-	config := fmt.Sprintf(`{"name":"%[1]s","subjects":["dpfpl.v1.%[2]s.plan","dpfpl.v1.%[2]s.model","dpfpl.v1.%[2]s.checkpoint"],`+
-		`"retention":"limits","discard":"old","storage":"file","num_replicas":1,"allow_atomic":true,"allow_direct":true,`+
-		`"deny_delete":true,"deny_purge":true,"max_age":1000000000}`, state, run) // every version expires after a second
 	return []struct{ call, body string }{
 		{"CREATE.CATCH_ALL", `{"name":"CATCH_ALL","subjects":["elsewhere.>"],"retention":"limits","discard":"old","storage":"file","num_replicas":1}`},
-		{"UPDATE." + state, config},
+		{"UPDATE." + state, expiring(run)},
 		{"SNAPSHOT." + state, `{"deliver_subject":"elsewhere","no_consumers":true}`},
 		{"PURGE.DPFPL_DEAD_" + run, ""},
 		{"DELETE." + state, ""},
 	}
+}
+
+// expiring is the configuration of a run's state in which every version expires after a second.
+func expiring(run string) string {
+	return fmt.Sprintf(`{"name":"DPFPL_STATE_%[1]s","subjects":["dpfpl.v1.%[1]s.plan","dpfpl.v1.%[1]s.model","dpfpl.v1.%[1]s.checkpoint"],`+
+		`"retention":"limits","discard":"old","storage":"file","num_replicas":1,"allow_atomic":true,"allow_direct":true,`+
+		`"deny_delete":true,"deny_purge":true,"max_age":1000000000}`, run)
 }
 
 // TestAggregatorCannotMakeOrDestroyARun: it reads streams and stores its own messages, and no more. That the operator
@@ -315,54 +335,81 @@ func TestMonitorReadsAndNoMore(t *testing.T) {
 	w.must(w.admin.NATS().Publish(base+"standby", []byte("two")))
 	seen.until(base+"update.mallory.1", base+"plan", base+"presence.mallory", base+"note.victor", "standby two")
 
-	before := w.log("demo")
-	var attacks []func()
-	for _, c := range []struct{ what, subject, body string }{
-		{"an update", base + "update.victor.1", "forged"},
-		{"a control message", base + "control.1", "forged"},
-		{"a plan", base + "plan", "forged"},
-		{"a model", base + "model", "forged"},
-		{"a checkpoint", base + "checkpoint", "forged"},
-		{"a note", base + "note.victor", "forged"},
-		{"a presence", base + "presence.victor", "forged"},
-		{"a dead letter", base + "dead.decode", "forged"},
-		{"the lease", base + "lease", "mine"},
-		{"a word of a standby", base + "standby", "mine"},
-		{"a broadcast", base + "pub.model", "forged"},
-		{"a deletion", "$JS.API.STREAM.DELETE.DPFPL_LOG_demo", ""},
-		{"a purge", "$JS.API.STREAM.PURGE.DPFPL_DEAD_demo", ""},
-		{"a deleted message", "$JS.API.STREAM.MSG.DELETE.DPFPL_DEAD_demo", `{"seq":1}`},
-		{"an update of a stream", "$JS.API.STREAM.UPDATE.DPFPL_LOG_demo", `{"name":"DPFPL_LOG_demo","max_age":1}`},
-		{"a stream", "$JS.API.STREAM.CREATE.MINE", `{"name":"MINE","subjects":["x"]}`},
-		{"a consumer", "$JS.API.CONSUMER.CREATE.DPFPL_LOG_demo", `{"stream_name":"DPFPL_LOG_demo","config":{"deliver_subject":"` + base + `update.victor.2","ack_policy":"none"}}`},
-		{"the same by the name it imports", "dpfpl.api.CONSUMER.CREATE.DPFPL_LOG_demo", `{"stream_name":"DPFPL_LOG_demo","config":{"deliver_subject":"` + base + `update.victor.2","ack_policy":"none"}}`},
-		{"a deletion by that name", "dpfpl.api.STREAM.DELETE.DPFPL_LOG_demo", ""},
-	} {
-		attacks = append(attacks, func() {
-			if reply := w.try(monitor, c.subject, "", c.body); strings.Contains(reply, `"seq"`) || strings.Contains(reply, "success") || strings.Contains(reply, `"type"`) {
-				t.Errorf("%s: %s", c.what, reply)
+	if reply := w.ask(w.admin, base+"dead.decode", "a letter"); !strings.Contains(reply, `"seq"`) {
+		t.Fatal(reply)
+	}
+	free := w.connectAs("free", w.authority.monitors) // what the account alone keeps away
+	for _, attacker := range []*broker.Conn{monitor, free} {
+		for _, attacks := range [][]attack{monitorReplies, monitorAttacks} {
+			if got := w.succeeding(attacker, "dpfpl.api", attacks, nil); len(got) > 0 {
+				t.Errorf("these succeed: %q", got)
 			}
-		})
+		}
 	}
-	all(attacks...)
-	for _, reply := range []string{base + "update.victor.3", base + "control.7", base + "dead.decode", base + "lease"} { // the server answers, but where?
-		w.try(monitor, "dpfpl.api.DIRECT.GET.DPFPL_LOG_demo", reply, `{"seq":1}`)
-	}
-	for _, subject := range []string{base + "update.>", "_INBOX_victor.>", "_INBOX.>", "$JS.>", ">"} {
+	for _, subject := range notForMonitors {
 		if err := subscribe(monitor, subject); !errors.Is(err, nats.ErrPermissionViolation) {
 			t.Errorf("subscribe %s: %v", subject, err)
 		}
+		if err := subscribe(free, subject); err != nil {
+			t.Errorf("without permissions: subscribe %s: %v", subject, err)
+		}
 	}
-	w.must(errors.Join(monitor.NATS().Flush(), w.admin.NATS().Flush()))
-	if after := w.log("demo"); len(after) != len(before) {
-		t.Errorf("the log was changed: %v", after)
+	if got := w.log("demo"); len(got) != 2 || got[base+"update.mallory.1"] != "mine" || got[base+"control.99"] == "" {
+		t.Errorf("the log was changed: %v", got)
 	}
+	letters := 0
 	for m, err := range w.admin.ReadDead(t.Context(), "demo") {
-		t.Errorf("a dead letter: %s %q %v", m.Subject, m.Raw, err)
+		if letters++; err != nil || string(m.Raw) != "a letter" {
+			t.Errorf("a dead letter: %s %q %v", m.Subject, m.Raw, err)
+		}
+	}
+	if letters != 1 {
+		t.Errorf("%d dead letters", letters)
 	}
 	if _, ok, err := w.admin.Model(t.Context(), "demo"); ok || err != nil {
 		t.Errorf("a model: %v %v", ok, err)
 	}
+	w.succeedInside(monitorReplies)
+	w.succeedInside(monitorAttacks)
+}
+
+// notForMonitors are subjects that a monitor must not hear.
+var notForMonitors = []string{schemas.Prefix + "demo.update.>", "_INBOX_victor.>", "_INBOX.>", "$JS.>", ">"}
+
+// monitorReplies are questions that a monitor may ask, but for where the answer would land.
+var monitorReplies = []attack{
+	{what: "an answer as an update", subject: "{api}.DIRECT.GET.DPFPL_LOG_demo", reply: "dpfpl.v1.demo.update.victor.3", body: `{"seq":1}`},
+	{what: "an answer as a control message", subject: "{api}.DIRECT.GET.DPFPL_LOG_demo", reply: "dpfpl.v1.demo.control.7", body: `{"seq":1}`},
+	{what: "an answer as a dead letter", subject: "{api}.DIRECT.GET.DPFPL_LOG_demo", reply: "dpfpl.v1.demo.dead.decode", body: `{"seq":1}`},
+	{what: "an answer as the lease", subject: "{api}.DIRECT.GET.DPFPL_LOG_demo", reply: "dpfpl.v1.demo.lease", body: `{"seq":1}`},
+}
+
+// monitorAttacks are what a monitor must not get done. The last ones leave the others nothing to attack.
+var monitorAttacks = []attack{
+	{what: "an update", subject: "dpfpl.v1.demo.update.victor.1"},
+	{what: "a control message", subject: "dpfpl.v1.demo.control.1"},
+	{what: "a plan", subject: "dpfpl.v1.demo.plan"},
+	{what: "a model", subject: "dpfpl.v1.demo.model"},
+	{what: "a checkpoint", subject: "dpfpl.v1.demo.checkpoint"},
+	{what: "a note", subject: "dpfpl.v1.demo.note.victor"},
+	{what: "a presence", subject: "dpfpl.v1.demo.presence.victor"},
+	{what: "a dead letter", subject: "dpfpl.v1.demo.dead.decode"},
+	{what: "the lease", subject: "dpfpl.v1.demo.lease"},
+	{what: "a word of a standby", subject: "dpfpl.v1.demo.standby"},
+	{what: "a broadcast", subject: "dpfpl.v1.demo.pub.model"},
+	{what: "a deleted message", subject: "$JS.API.STREAM.MSG.DELETE.DPFPL_DEAD_demo", body: `{"seq":1}`},
+	{what: "an update of a stream", subject: "$JS.API.STREAM.UPDATE.DPFPL_STATE_demo", body: expiring("demo")},
+	{what: "a stream", subject: "$JS.API.STREAM.CREATE.MINE", body: `{"name":"MINE","subjects":["x"]}`},
+	{what: "a consumer", subject: "$JS.API.CONSUMER.CREATE.DPFPL_STATE_demo", body: consumerInto("dpfpl.v1.demo.update.victor.2")},
+	{what: "the same by the name it imports", subject: "{api}.CONSUMER.CREATE.DPFPL_STATE_demo", body: consumerInto("dpfpl.v1.demo.update.victor.4")},
+	{what: "a deletion", subject: "$JS.API.STREAM.DELETE.DPFPL_LOG_demo"},
+	{what: "a purge", subject: "$JS.API.STREAM.PURGE.DPFPL_DEAD_demo"},
+	{what: "a deletion by that name", subject: "{api}.STREAM.DELETE.DPFPL_STATE_demo"},
+}
+
+// consumerInto asks for a consumer that has the server say whatever is in a run's state on a subject that is stored.
+func consumerInto(subject string) string {
+	return `{"stream_name":"DPFPL_STATE_demo","config":{"deliver_subject":"` + subject + `","ack_policy":"none"}}`
 }
 
 // TestConfined: who is enrolled for one run sees nothing of another, and can say nothing there. Who is enrolled for all can.
@@ -407,6 +454,8 @@ func TestConfined(t *testing.T) {
 func TestRevokeAndRotate(t *testing.T) {
 	w := newWorld(t, "")
 	old := w.creds["victor"]
+	w.connect("victor").Close() // until then he is let in, and so is mallory
+	w.connect("mallory").Close()
 	fresh, err := w.authority.Issue("victor")
 	if err != nil {
 		t.Fatal(err)
@@ -446,6 +495,7 @@ func TestRevokeAndRotate(t *testing.T) {
 // TestStrangers: credentials of another authority are nothing here.
 func TestStrangers(t *testing.T) {
 	w := newWorld(t, "")
+	w.connect("victor").Close() // with his own he is let in
 	other, err := New("")
 	if err != nil {
 		t.Fatal(err)
