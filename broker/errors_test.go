@@ -34,6 +34,16 @@ func connected(t *testing.T, o brokertest.Options) (*brokertest.Server, *broker.
 	return s, c
 }
 
+// provisioned is connected to a server that has the plan's run.
+func provisioned(t *testing.T, plan *schemas.Plan) (*brokertest.Server, *broker.Conn) {
+	t.Helper()
+	s, c := connected(t, brokertest.Options{})
+	if err := provision(t.Context(), c, plan, broker.StreamOptions{AllowLax: true}); err != nil {
+		t.Fatal(err)
+	}
+	return s, c
+}
+
 func wantError(t *testing.T, err, want error, text string) {
 	t.Helper()
 	if !errors.Is(err, want) || !strings.Contains(err.Error(), text) {
@@ -61,13 +71,10 @@ func TestUnknownRun(t *testing.T) {
 // TestNoLease: only Provision makes the stream of the lease. A fold that needs it and does not find it says so,
 // and one that goes without folds.
 func TestNoLease(t *testing.T) {
-	_, c := connected(t, brokertest.Options{})
 	ctx := t.Context()
 	plan := newPlan(1, 1, 1)
+	_, c := provisioned(t, plan)
 	key, _ := seedKey("aggregator")
-	if err := c.Provision(ctx, plan, broker.StreamOptions{AllowLax: true}); err != nil {
-		t.Fatal(err)
-	}
 	js, err := jetstream.New(c.NATS())
 	if err != nil {
 		t.Fatal(err)
@@ -210,13 +217,10 @@ func copyDir(t *testing.T, from, to string) {
 // TestRolledBack puts an old copy of the log under a newer checkpoint: with fewer messages than it has
 // seen, and, after new ones took the same sequence numbers, with more.
 func TestRolledBack(t *testing.T) {
-	s, c := connected(t, brokertest.Options{})
 	ctx := t.Context()
 	plan := newPlan(1, 50, 50)
+	s, c := provisioned(t, plan)
 	key, _ := seedKey("aggregator")
-	if err := c.Provision(ctx, plan, broker.StreamOptions{AllowLax: true}); err != nil {
-		t.Fatal(err)
-	}
 	if err := fill(ctx, c, plan, 1, 5); err != nil {
 		t.Fatal(err)
 	}
@@ -277,12 +281,9 @@ func foldUntil(t *testing.T, c *broker.Conn, plan *schemas.Plan, key nkeys.KeyPa
 
 // TestForgedState: a checkpoint that our key did not sign is not folded on.
 func TestForgedState(t *testing.T) {
-	_, c := connected(t, brokertest.Options{})
 	ctx := t.Context()
 	plan := newPlan(1, 2, 4)
-	if err := c.Provision(ctx, plan, broker.StreamOptions{AllowLax: true}); err != nil {
-		t.Fatal(err)
-	}
+	_, c := provisioned(t, plan)
 	if err := fill(ctx, c, plan, 1, 4); err != nil {
 		t.Fatal(err)
 	}
@@ -330,12 +331,9 @@ func TestTrimmed(t *testing.T) {
 
 // TestClosed: a connection that was closed for good ends both loops.
 func TestClosed(t *testing.T) {
-	s, c := connected(t, brokertest.Options{})
 	ctx := t.Context()
 	plan := newPlan(1, 2, 4)
-	if err := c.Provision(ctx, plan, broker.StreamOptions{AllowLax: true}); err != nil {
-		t.Fatal(err)
-	}
+	s, _ := provisioned(t, plan)
 	own, err := s.Connect(ctx, broker.Options{})
 	if err != nil {
 		t.Fatal(err)
