@@ -122,9 +122,9 @@ func playCluster(t testing.TB) (failover time.Duration) {
 }
 
 // connect connects to a server, or while that is stopped to another.
-func (p *play) connect(i int, timeout time.Duration) *broker.Conn {
+func (p *play) connect(i int) *broker.Conn {
 	p.Helper()
-	c, err := p.cluster.Connect(p.ctx, i%3, broker.Options{Timeout: timeout, ReconnectWait: 50 * time.Millisecond, ReconnectJitter: 50 * time.Millisecond})
+	c, err := p.cluster.Connect(p.ctx, i%3, broker.Options{ReconnectWait: 50 * time.Millisecond, ReconnectJitter: 50 * time.Millisecond})
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func (p *play) connect(i int, timeout time.Duration) *broker.Conn {
 // another leader, and then do not do as they are asked for a moment.
 func (p *play) provision() {
 	p.Helper()
-	conn := p.connect(0, 30*time.Second)
+	conn := p.connect(0)
 	for {
 		err := conn.Provision(p.ctx, p.plan, broker.StreamOptions{AllowLax: true, Replicas: 3})
 		if err == nil {
@@ -155,7 +155,7 @@ func (p *play) begin(i int) {
 	key, _ := seedKey("aggregator")
 	leads := make(chan string, 1<<16)
 	for n := range 3 {
-		conn, name := p.connect(i+n, time.Second), fmt.Sprint("aggregator at ", (i+n)%3+1)
+		conn, name := p.connect(i+n), fmt.Sprint("aggregator at ", (i+n)%3+1)
 		p.start(name, func() error {
 			return broker.Fold(p.ctx, conn, p.plan.Run, key, newSummer(p.plan, 2), broker.FoldOptions{
 				Holder: name, Retry: 50 * time.Millisecond,
@@ -172,7 +172,7 @@ func (p *play) begin(i int) {
 		}
 	}
 	for n := range p.plan.Members {
-		conn, w := p.connect(i+n, time.Second), newWorker(p.plan, clientID(n), newDisk())
+		conn, w := p.connect(i+n), newWorker(p.plan, clientID(n), newDisk())
 		p.disks[w.id] = w.disk
 		p.start(w.id, func() error {
 			return broker.Follow(p.ctx, conn, p.plan.Run, w.id, w.key, w, broker.FollowOptions{
@@ -282,7 +282,7 @@ func (p *play) end() {
 	p.Helper()
 	p.valve.open()
 	p.version()
-	c := p.connect(0, 30*time.Second)
+	c := p.connect(0)
 	p.stop(c)
 	if err := context.Cause(p.ctx); err != nil {
 		p.Fatal(err)

@@ -14,10 +14,9 @@ import (
 
 // commit stores a model and its checkpoint in one atomic batch, on condition that fence is still the
 // sequence of the newest checkpoint (0: there is none). It returns the checkpoint's sequence; the model's
-// is one less. errFenced says that someone else was first. After any other error the outcome is unknown.
+// is one less. errFenced says that someone else was first. After any other error the outcome is unknown, and a
+// second try could not tell its own first one from someone else's: the fold starts over from what is stored.
 func (c *Conn) commit(ctx context.Context, model, checkpoint schemas.Message, fence uint64) (uint64, error) {
-	ctx, cancel := c.limit(ctx)
-	defer cancel()
 	batch, err := jetstreamext.NewBatchPublisher(c.js, jetstreamext.BatchFlowControl{AckFirst: false})
 	if err != nil {
 		return 0, err
@@ -25,8 +24,12 @@ func (c *Conn) commit(ctx context.Context, model, checkpoint schemas.Message, fe
 	if err := batch.Add(schemas.Subject(model.Body), model.Raw); err != nil {
 		return 0, err
 	}
-	ack, err := batch.Commit(ctx, schemas.Subject(checkpoint.Body), checkpoint.Raw,
-		jetstreamext.WithBatchExpectLastSequencePerSubject(fence))
+	var ack *jetstreamext.BatchAck
+	err = c.try(ctx, tryTime, func(ctx context.Context) (err error) {
+		ack, err = batch.Commit(ctx, schemas.Subject(checkpoint.Body), checkpoint.Raw,
+			jetstreamext.WithBatchExpectLastSequencePerSubject(fence))
+		return err
+	})
 	switch {
 	case isFenced(err):
 		return 0, fmt.Errorf("%w: %v", errFenced, err)
@@ -48,9 +51,10 @@ func isTaken(err error) bool {
 // publishControl appends a control message to the log. Someone else having stored event n first is as good, and
 // if that is not stored after all, the folder says it again.
 func (c *Conn) publishControl(ctx context.Context, m schemas.Message) error {
-	ctx, cancel := c.limit(ctx)
-	defer cancel()
-	_, err := c.js.Publish(ctx, schemas.Subject(m.Body), m.Raw)
+	err := c.insist(ctx, func(ctx context.Context) error {
+		_, err := c.js.Publish(ctx, schemas.Subject(m.Body), m.Raw)
+		return err
+	})
 	if err == nil || isTaken(err) {
 		return nil
 	}
@@ -59,9 +63,10 @@ func (c *Conn) publishControl(ctx context.Context, m schemas.Message) error {
 
 // publishDead keeps a refused message for the operator, once per log sequence.
 func (c *Conn) publishDead(ctx context.Context, d *schemas.Dead, raw []byte) error {
-	ctx, cancel := c.limit(ctx)
-	defer cancel()
-	_, err := c.js.Publish(ctx, schemas.Subject(d), raw, jetstream.WithMsgID(fmt.Sprintf("%s:%d", d.Run, d.Seq)))
+	err := c.insist(ctx, func(ctx context.Context) error {
+		_, err := c.js.Publish(ctx, schemas.Subject(d), raw, jetstream.WithMsgID(fmt.Sprintf("%s:%d", d.Run, d.Seq)))
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("broker: publish %s: %w", schemas.Subject(d), err)
 	}
@@ -79,8 +84,6 @@ type position struct {
 // position reads the newest checkpoint, the model that was stored in the same batch, and holds the log
 // against them. public is the key that must have signed them.
 func (c *Conn) position(ctx context.Context, run, public string) (position, error) {
-	ctx, cancel := c.limit(ctx)
-	defer cancel()
 	checkpoint, err := c.last(ctx, run, stateStream(run), "checkpoint")
 	if errors.Is(err, errNothing) {
 		return position{}, nil
@@ -93,11 +96,11 @@ func (c *Conn) position(ctx context.Context, run, public string) (position, erro
 	if err != nil {
 		return p, err
 	}
-	state, err := c.js.Stream(ctx, stateStream(run))
+	state, err := c.stream(ctx, stateStream(run))
 	if err != nil {
 		return p, explain(err, run)
 	}
-	raw, err := state.GetMsg(ctx, checkpoint.Seq-1)
+	raw, err := c.message(ctx, state, checkpoint.Seq-1)
 	if err != nil {
 		return p, explain(err, run)
 	}
@@ -129,7 +132,7 @@ func ours[B schemas.Body](m schemas.Message, public string) (B, error) {
 // alone do not show it: a stream that was rolled back uses them again. Expected errors: ErrRolledBack,
 // ErrTrimmed.
 func (c *Conn) checkLog(ctx context.Context, run string, cp *schemas.Checkpoint) error {
-	log, err := c.js.Stream(ctx, logStream(run))
+	log, err := c.stream(ctx, logStream(run))
 	if err != nil {
 		return explain(err, run)
 	}
@@ -150,7 +153,7 @@ func (c *Conn) checkLog(ctx context.Context, run string, cp *schemas.Checkpoint)
 		return fmt.Errorf("%w: run %q: the checkpoint of version %d needs message %d, but the log begins at %d; restore the log, or start a new run",
 			ErrTrimmed, run, cp.Version, cp.Applied+1, state.FirstSeq)
 	}
-	m, err := log.GetMsg(ctx, cp.Applied)
+	m, err := c.message(ctx, log, cp.Applied)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil // trimmed up to here, which loses nothing
 	}

@@ -40,7 +40,7 @@ type Options struct {
 
 	// Patience is how long to keep trying for the first connection. 0 means one attempt.
 	Patience time.Duration
-	// Timeout bounds one request, a publish included; default 30 s, because a burst of publishers waits.
+	// Timeout bounds one request with all its tries, a publish included; default 30 s, because a burst of publishers waits.
 	Timeout time.Duration
 	// ReconnectWait and ReconnectJitter space attempts to reconnect, which go on for ever; default 500 ms each.
 	ReconnectWait, ReconnectJitter time.Duration
@@ -64,14 +64,16 @@ type Conn struct {
 	events  []ConnEvents
 
 	mu      sync.Mutex
-	renewed chan struct{} // closed, and replaced, when the connection comes back
 	asking  asking
+	session context.Context // ends, and another begins, when the connection has been lost and is back
+	end     context.CancelFunc
 }
 
 // Connect connects. Expected errors: ctx's, and what nats says about servers and credentials.
 func Connect(ctx context.Context, o Options) (*Conn, error) {
 	o.setDefaults()
-	c := &Conn{prefix: o.APIPrefix, timeout: o.Timeout, log: *o.Logger, events: o.Events, renewed: make(chan struct{}), asking: asking{inbox: o.InboxPrefix}}
+	c := &Conn{prefix: o.APIPrefix, timeout: o.Timeout, log: *o.Logger, events: o.Events, asking: asking{inbox: o.InboxPrefix}}
+	c.session, c.end = context.WithCancel(context.Background())
 	deadline := time.Now().Add(o.Patience)
 	for {
 		nc, err := nats.Connect(o.URL, c.natsOptions(o)...)
@@ -206,16 +208,19 @@ func (c *Conn) onReconnect(*nats.Conn) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	close(c.renewed)
-	c.renewed = make(chan struct{})
+	c.end()
+	c.session, c.end = context.WithCancel(context.Background())
+}
+
+// current returns a context that ends when the connection has been lost and is back.
+func (c *Conn) current() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session
 }
 
 // Renewed returns a channel that is closed when the connection has been lost and is back.
-func (c *Conn) Renewed() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.renewed
-}
+func (c *Conn) Renewed() <-chan struct{} { return c.current().Done() }
 
 // NATS returns the underlying connection, for what this package does not cover.
 func (c *Conn) NATS() *nats.Conn { return c.nc }
@@ -223,7 +228,7 @@ func (c *Conn) NATS() *nats.Conn { return c.nc }
 // Close ends the connection at once. What was published with an ack is stored; nothing else is waited for.
 func (c *Conn) Close() { c.nc.Close() }
 
-// limit bounds ctx by the timeout of one request: the server may lose a request with the node that held it.
+// limit bounds ctx by the timeout of one request.
 func (c *Conn) limit(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, c.timeout)
 }

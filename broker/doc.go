@@ -24,6 +24,22 @@
 // [Follow] hands a [Follower] the newest model and publishes its outbox until every message is known to be
 // stored. It never works through old models.
 //
+// # What is asked twice
+//
+// A request, or its answer, is lost with the server that has it: nobody says so. So the wait for an answer ends after
+// a short time, or as soon as a lost connection is back, and then the outcome is unknown. What follows depends on what
+// was asked:
+//
+//	read, new consumer         asked again; a consumer that nobody heard of is soon idle, and goes
+//	update                     the same bytes again, for ever: one message per subject
+//	control message            the same bytes again: one message per subject, and the folder says it again
+//	dead letter                the same bytes again: one message per id
+//	version with checkpoint    never: the fold starts over from what is stored, be it this version or not
+//	lease                      never: who is not known to hold it does not lead
+//	streams, plan, import      never: the operator does it again
+//
+// A connection over which nothing at all comes is given up for another one.
+//
 // # What an ack means
 //
 // The server's default is to sync its files every two minutes, so that an acknowledged update may be lost

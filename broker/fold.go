@@ -207,9 +207,7 @@ func (l *folding) follow(ctx context.Context, applied uint64, renewed <-chan str
 		return explain(err, l.run)
 	}
 	defer sub.Unsubscribe() //nolint:errcheck // it ends with the connection at the latest
-	asking, cancelAsking := l.c.limit(ctx)
-	log, err := l.c.js.Stream(asking, logStream(l.run))
-	cancelAsking()
+	log, err := l.c.stream(ctx, logStream(l.run))
 	if err != nil {
 		return explain(err, l.run)
 	}

@@ -70,9 +70,7 @@ func (c *Conn) acquire(ctx context.Context, run, holder string, length time.Dura
 
 // leaseStream returns the run's lease stream, which Provision makes.
 func (c *Conn) leaseStream(ctx context.Context, run string) (jetstream.Stream, error) {
-	ctx, cancel := c.limit(ctx)
-	defer cancel()
-	s, err := c.js.Stream(ctx, leaseStream(run))
+	s, err := c.stream(ctx, leaseStream(run))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("%w %q: stream %s, in which its aggregators agree on who leads, is not on this server; provision the run first, or check the name",
 			ErrUnknownRun, run, leaseStream(run))
@@ -82,9 +80,9 @@ func (c *Conn) leaseStream(ctx context.Context, run string) (jetstream.Stream, e
 
 // newest returns the newest lease message: sequence 0 and no holder when there is none.
 func (l *lease) newest(ctx context.Context, s jetstream.Stream) (seq uint64, holder string, err error) {
-	ctx, cancel := l.c.limit(ctx)
-	defer cancel()
-	m, err := s.GetLastMsgForSubject(ctx, subject(l.run, "lease"))
+	m, err := asked(ctx, l.c, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return s.GetLastMsgForSubject(ctx, subject(l.run, "lease"))
+	})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, "", nil
 	}

@@ -88,14 +88,14 @@ func (b *outbox) work(ctx context.Context) error {
 func (b *outbox) publish(ctx context.Context, m schemas.Message) error {
 	u := m.Body.(*schemas.Update)
 	subject := schemas.UpdateSubject(b.run, u.Sender, u.K)
-	wait := b.retry
+	wait, limit := b.retry, tryTime
 	var refused time.Time // since when there has been no place for it
 	for {
 		renewed := b.c.Renewed()
 		for _, e := range b.events {
 			call(e.OnAttempt, m)
 		}
-		err := b.try(ctx, u, m.Raw)
+		err := b.try(ctx, limit, u, m.Raw)
 		switch {
 		case err == nil:
 			return nil
@@ -110,6 +110,9 @@ func (b *outbox) publish(ctx context.Context, m schemas.Message) error {
 		case time.Since(refused) >= b.giveUp:
 			return fmt.Errorf("%w: nothing takes %s: the run is unknown, or it allows fewer updates per client", ErrRefused, subject)
 		}
+		if unanswered(err) {
+			limit += moreTime
+		}
 		b.c.log.Debug().Err(err).Str(logkey.Subject, subject).Msg("publish again")
 		for _, e := range b.events {
 			call(e.OnRetry, why(err))
@@ -118,7 +121,7 @@ func (b *outbox) publish(ctx context.Context, m schemas.Message) error {
 		case <-time.After(b.spread(wait)):
 			wait = min(2*wait, 32*b.retry)
 		case <-renewed: // what had grown the wait is over; the first one is short, and spread over the clients
-			wait = b.retry
+			wait, limit = b.retry, tryTime
 			if err := pause(ctx, b.spread(wait)); err != nil {
 				return err
 			}
@@ -134,10 +137,11 @@ func (b *outbox) spread(wait time.Duration) time.Duration {
 }
 
 // try publishes once. nil means that the subject holds a message: ours or, byte-identical or not, an earlier one.
-func (b *outbox) try(ctx context.Context, u *schemas.Update, raw []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, b.c.timeout)
-	defer cancel()
-	_, err := b.c.js.Publish(ctx, schemas.Subject(u), raw)
+func (b *outbox) try(ctx context.Context, limit time.Duration, u *schemas.Update, raw []byte) error {
+	err := b.c.try(ctx, limit, func(ctx context.Context) error {
+		_, err := b.c.js.Publish(ctx, schemas.Subject(u), raw)
+		return err
+	})
 	if !isTaken(err) {
 		return err
 	}

@@ -38,10 +38,9 @@ func receive(subject string, raw []byte, seq uint64, at time.Time) schemas.Messa
 // names what is read, so that a client's permissions can be as narrow as that. Any server that has the stream may
 // answer, so it may be old, or not be there yet; but what is there is stored.
 func (c *Conn) last(ctx context.Context, run, stream, what string) (schemas.Message, error) {
-	ctx, cancel := c.limit(ctx)
-	defer cancel()
-	at := subject(run, what)
-	m, err := c.direct(ctx, stream+"."+at, nil)
+	m, err := asked(ctx, c, func(ctx context.Context) (schemas.Message, error) {
+		return c.direct(ctx, stream+"."+subject(run, what), nil)
+	})
 	if errors.Is(err, nats.ErrNoResponders) {
 		return schemas.Message{}, c.whyNoStream(ctx, run)
 	}
@@ -90,7 +89,7 @@ func (c *Conn) whyNoStream(ctx context.Context, run string) error {
 	if c.prefix != serverAPI { // a client's account, which may ask nothing more
 		return explain(jetstream.ErrStreamNotFound, run)
 	}
-	_, err := c.js.Stream(ctx, stateStream(run))
+	_, err := c.stream(ctx, stateStream(run))
 	if err == nil {
 		err = errors.New("its state stream does not answer")
 	}
@@ -120,14 +119,14 @@ func (c *Conn) ReadDead(ctx context.Context, run string) iter.Seq2[schemas.Messa
 
 func (c *Conn) readStream(ctx context.Context, run, stream, filter string, from uint64) iter.Seq2[schemas.Message, error] {
 	return func(yield func(schemas.Message, error) bool) {
-		asking, cancel := c.limit(ctx)
-		defer cancel()
-		s, err := c.js.Stream(asking, stream)
+		s, err := c.stream(ctx, stream)
 		if err != nil {
 			yield(schemas.Message{}, explain(err, run))
 			return
 		}
-		info, err := s.Info(asking, jetstream.WithSubjectFilter(filter))
+		info, err := asked(ctx, c, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+			return s.Info(ctx, jetstream.WithSubjectFilter(filter))
+		})
 		if err != nil {
 			yield(schemas.Message{}, explain(err, run))
 			return
@@ -198,11 +197,11 @@ type reader struct {
 }
 
 func (c *Conn) openReader(ctx context.Context, s jetstream.Stream, filter string, from uint64) (*reader, error) {
-	ctx, cancel := c.limit(ctx)
-	defer cancel()
-	consumer, err := s.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1), FilterSubject: filter,
-		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: idle,
+	consumer, err := asked(ctx, c, func(ctx context.Context) (jetstream.Consumer, error) { // one that nobody hears of is soon idle
+		return s.CreateConsumer(ctx, jetstream.ConsumerConfig{
+			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1), FilterSubject: filter,
+			AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: idle,
+		})
 	})
 	if err != nil {
 		return nil, err

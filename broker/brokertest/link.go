@@ -10,13 +10,14 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Link is the wire between one client and the server: it can be cut, restored and slowed down. It is a
+// Link is the wire between one client and the server: it can be cut, restored, slowed down and made to lose things. It is a
 // nats.InProcessConnProvider; give it to broker.Options.InProcess. The zero delay adds nothing.
 type Link struct {
 	to nats.InProcessConnProvider
 
 	mu    sync.Mutex
 	cut   bool
+	lossy bool
 	delay time.Duration
 	held  chan struct{} // closed when nothing is held up any more; nil while nothing is
 	open  map[*linkConn]bool
@@ -65,6 +66,14 @@ func (l *Link) Restore() {
 	l.cut = false
 }
 
+// SetLossy makes all that is written vanish, as if the server had died of it; the connection stays. It is for messages
+// that are small enough to be written at once: of a longer one, the server would get a part.
+func (l *Link) SetLossy(lossy bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lossy = lossy
+}
+
 // Hold lets nothing through from now on, in either direction, and breaks nothing: neither side notices but by the
 // silence. Not for virtual time, where a write must not wait.
 func (l *Link) Hold() {
@@ -94,10 +103,10 @@ func (l *Link) SetDelay(d time.Duration) {
 	l.delay = d
 }
 
-func (l *Link) currentDelay() time.Duration {
+func (l *Link) current() (delay time.Duration, lossy bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.delay
+	return l.delay, l.lossy
 }
 
 // linkConn is one connection over a link.
@@ -146,12 +155,13 @@ func (c *linkConn) Read(b []byte) (int, error) {
 	greeted := c.greet
 	c.greet = c.greet || bytes.Contains(b[:n], []byte("PONG"))
 	c.mu.Unlock()
-	if d := c.link.currentDelay(); d > 0 && greeted && err == nil {
+	if d, _ := c.link.current(); d > 0 && greeted && err == nil {
 		t := time.NewTimer(d)
 		defer t.Stop()
 		select {
 		case <-t.C:
-		case <-c.closed:
+		case <-c.closed: // what was on its way is lost
+			return 0, net.ErrClosed
 		}
 	}
 	return n, err
@@ -159,7 +169,10 @@ func (c *linkConn) Read(b []byte) (int, error) {
 
 func (c *linkConn) Write(b []byte) (int, error) {
 	c.wait()
-	d := c.link.currentDelay()
+	d, lossy := c.link.current()
+	if lossy {
+		return len(b), nil
+	}
 	c.mu.Lock()
 	if !c.greet || d == 0 && len(c.queue) == 0 {
 		c.mu.Unlock()
