@@ -31,7 +31,7 @@ var (
 	ErrClosed = errors.New("broker: connection closed")
 )
 
-// errFenced means that someone else committed first. It stays inside: the fold starts over.
+// errFenced means that someone else committed first, or is about to. It stays inside: the fold starts over.
 var errFenced = errors.New("broker: another aggregator committed first")
 
 // errAgain means that the fold must start over from what is stored: the connection was renewed, or an

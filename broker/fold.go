@@ -112,9 +112,6 @@ func Fold(ctx context.Context, c *Conn, run string, key nkeys.KeyPair, f Folder,
 		if l.restored > begun {
 			wait = o.Retry
 		}
-		if errors.Is(err, errFenced) {
-			continue // the other's commit is already there to restore from
-		}
 		if err := pause(ctx, wait); err != nil {
 			return err
 		}
