@@ -61,14 +61,8 @@ func (p *preparer) Step(now time.Time, m schemas.Message) ([]schemas.Message, er
 // TestPrepare: messages are prepared side by side, no more at a time than there are processors, and folded
 // in the order of the log; when the fold starts over, nothing that was prepared before is folded after.
 func TestPrepare(t *testing.T) {
-	err := brokertest.VirtualTime(func(ctx context.Context) error {
-		plan := newPlan(5, 20, 12)
-		s, c, err := setUp(ctx, plan, brokertest.Options{})
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		defer c.Close()
+	plan := newPlan(5, 20, 12)
+	virtually(t, plan, brokertest.Options{}, func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error {
 		if err := fill(ctx, c, plan, 1, 12); err != nil {
 			return err
 		}
@@ -110,7 +104,4 @@ func TestPrepare(t *testing.T) {
 		checkRun(ctx, t, c, plan, 3)
 		return errors.Join(finished(ctx, c, plan), ctx.Err())
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

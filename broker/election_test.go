@@ -41,14 +41,8 @@ func (e *elsewhere) InProcessConn() (net.Conn, error) {
 // TestStandbyUnanswered: a standby that has waited for long meets servers that do not answer, as in an election. It
 // waits on, and takes over when the leader is gone.
 func TestStandbyUnanswered(t *testing.T) {
-	err := brokertest.VirtualTime(func(ctx context.Context) error {
-		plan := newPlan(1, 2, 2)
-		s, c, err := setUp(ctx, plan, brokertest.Options{})
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		defer c.Close()
+	plan := newPlan(1, 2, 2)
+	virtually(t, plan, brokertest.Options{}, func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error {
 		mute, err := brokertest.Start(brokertest.Options{Config: coreOnly})
 		if err != nil {
 			return err
@@ -103,9 +97,6 @@ func TestStandbyUnanswered(t *testing.T) {
 		checkRun(ctx, t, c, plan, 1)
 		return finished(ctx, c, plan)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // oneOfMany lets a connection with the API prefix "many" see streams that several servers replicate.
@@ -130,14 +121,8 @@ func oneOfMany(c *broker.Conn) error {
 func TestBehindCheckpoint(t *testing.T) {
 	for _, stays := range []bool{false, true} {
 		t.Run(fmt.Sprint("stays ", stays), func(t *testing.T) {
-			err := brokertest.VirtualTime(func(ctx context.Context) error {
-				plan := newPlan(1, 2, 2)
-				s, c, err := setUp(ctx, plan, brokertest.Options{})
-				if err != nil {
-					return err
-				}
-				defer s.Close()
-				defer c.Close()
+			plan := newPlan(1, 2, 2)
+			virtually(t, plan, brokertest.Options{}, func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error {
 				if err := oneOfMany(c); err != nil {
 					return err
 				}
@@ -179,9 +164,6 @@ func TestBehindCheckpoint(t *testing.T) {
 				}
 				return errors.Join(err, finished(ctx, c, plan))
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
 		})
 	}
 }

@@ -65,14 +65,8 @@ func (h *heard) follow() broker.FollowEvents {
 // which nonsense is broadcast.
 func TestEvents(t *testing.T) {
 	leader, standby, client := &heard{times: map[string]int{}}, &heard{times: map[string]int{}}, &heard{times: map[string]int{}}
-	err := brokertest.VirtualTime(func(ctx context.Context) error {
-		plan := newPlan(1, 3, 3)
-		s, c, err := setUp(ctx, plan, brokertest.Options{})
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		defer c.Close()
+	plan := newPlan(1, 3, 3)
+	virtually(t, plan, brokertest.Options{}, func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error {
 		key, _ := seedKey("aggregator")
 		fold := func(name string, h *heard) error {
 			return broker.Fold(ctx, c, plan.Run, key, newSummer(plan, 1), broker.FoldOptions{Holder: name, Events: []broker.FoldEvents{{}, h.fold()}})
@@ -108,9 +102,6 @@ func TestEvents(t *testing.T) {
 		wg.Wait()
 		return errors.Join(errs[:]...)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
 		*heard
 		what string

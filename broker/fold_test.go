@@ -42,14 +42,8 @@ func TestFoldCrash(t *testing.T) {
 	points := []broker.Point{broker.PointRestored, broker.PointStepped, broker.PointCommit, broker.PointCommitted, broker.PointSent}
 	for _, point := range points {
 		t.Run(string(point), func(t *testing.T) {
-			err := brokertest.VirtualTime(func(ctx context.Context) error {
-				plan := newPlan(3, 4, 4)
-				s, c, err := setUp(ctx, plan, brokertest.Options{})
-				if err != nil {
-					return err
-				}
-				defer s.Close()
-				defer c.Close()
+			plan := newPlan(3, 4, 4)
+			virtually(t, plan, brokertest.Options{}, func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error {
 				if err := fill(ctx, c, plan, 1, 4); err != nil {
 					return err
 				}
@@ -85,9 +79,6 @@ func TestFoldCrash(t *testing.T) {
 				}
 				return finished(ctx, c, plan)
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
 		})
 	}
 }
@@ -106,14 +97,8 @@ func finished(ctx context.Context, c *broker.Conn, plan *schemas.Plan) error {
 
 // TestTwoFolds lets two folds work on the same run at once, without a lease, while clients publish.
 func TestTwoFolds(t *testing.T) {
-	err := brokertest.VirtualTime(func(ctx context.Context) error {
-		plan := newPlan(5, 20, 16)
-		s, c, err := setUp(ctx, plan, brokertest.Options{})
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		defer c.Close()
+	plan := newPlan(5, 20, 16)
+	virtually(t, plan, brokertest.Options{}, func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error {
 		key, _ := seedKey("aggregator")
 		var wg sync.WaitGroup
 		errs := make([]error, 2)
@@ -136,9 +121,6 @@ func TestTwoFolds(t *testing.T) {
 		checkRun(ctx, t, c, plan, 4)
 		return errors.Join(finished(ctx, c, plan), errs[0], errs[1])
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestStandby freezes, closes and stops the leader, and wants a standby to take over within the lease and
@@ -146,14 +128,8 @@ func TestTwoFolds(t *testing.T) {
 func TestStandby(t *testing.T) {
 	for _, how := range []string{"connection lost", "stopped"} {
 		t.Run(how, func(t *testing.T) {
-			err := brokertest.VirtualTime(func(ctx context.Context) error {
-				plan := newPlan(2, 10, 10)
-				s, c, err := setUp(ctx, plan, brokertest.Options{})
-				if err != nil {
-					return err
-				}
-				defer s.Close()
-				defer c.Close()
+			plan := newPlan(2, 10, 10)
+			virtually(t, plan, brokertest.Options{}, func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error {
 				key, _ := seedKey("aggregator")
 				link := brokertest.NewLink(s)
 				first, err := s.Connect(ctx, broker.Options{InProcess: link, Timeout: time.Second})
@@ -213,23 +189,14 @@ func TestStandby(t *testing.T) {
 				checkRun(ctx, t, c, plan, 2)
 				return finished(ctx, c, plan)
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
 		})
 	}
 }
 
 // TestPoison: what cannot be decoded is part of the history, and becomes a dead letter.
 func TestPoison(t *testing.T) {
-	err := brokertest.VirtualTime(func(ctx context.Context) error {
-		plan := newPlan(2, 2, 3)
-		s, c, err := setUp(ctx, plan, brokertest.Options{})
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		defer c.Close()
+	plan := newPlan(2, 2, 3)
+	virtually(t, plan, brokertest.Options{}, func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error {
 		if _, err := c.NATS().RequestWithContext(ctx, schemas.UpdateSubject(plan.Run, "stranger", 1), []byte("\xdd\xff\xff\xff\xff")); err != nil {
 			return err
 		}
@@ -258,7 +225,4 @@ func TestPoison(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

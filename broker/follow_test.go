@@ -188,14 +188,8 @@ func flap(src *rand.Rand, link *brokertest.Link, done <-chan struct{}) {
 func TestFollowCrash(t *testing.T) {
 	for _, point := range []broker.Point{broker.PointModel, broker.PointReturned, broker.PointPublished, broker.PointAcked} {
 		t.Run(string(point), func(t *testing.T) {
-			err := brokertest.VirtualTime(func(ctx context.Context) error {
-				plan := newPlan(1, 4, 4)
-				s, c, err := setUp(ctx, plan, brokertest.Options{})
-				if err != nil {
-					return err
-				}
-				defer s.Close()
-				defer c.Close()
+			plan := newPlan(1, 4, 4)
+			virtually(t, plan, brokertest.Options{}, func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error {
 				key, _ := seedKey("aggregator")
 				var wg sync.WaitGroup
 				defer wg.Wait()
@@ -243,23 +237,14 @@ func TestFollowCrash(t *testing.T) {
 				t.Logf("%d crashes", crashes)
 				return finished(ctx, c, plan)
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
 		})
 	}
 }
 
 // TestCoalescing: a client that is slower than the versions works from the newest, not through the old.
 func TestCoalescing(t *testing.T) {
-	err := brokertest.VirtualTime(func(ctx context.Context) error {
-		plan := newPlan(2, 60, 60)
-		s, c, err := setUp(ctx, plan, brokertest.Options{})
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		defer c.Close()
+	plan := newPlan(2, 60, 60)
+	virtually(t, plan, brokertest.Options{}, func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error {
 		key, _ := seedKey("aggregator")
 		var wg sync.WaitGroup
 		defer wg.Wait()
@@ -289,22 +274,13 @@ func TestCoalescing(t *testing.T) {
 		checkRun(ctx, t, c, plan, 1)
 		return errors.Join(errs...)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestBudget: the broker itself refuses update N+1, whatever the client's software does, and a repeat of
 // any update for ever.
 func TestBudget(t *testing.T) {
-	err := brokertest.VirtualTime(func(ctx context.Context) error {
-		plan := newPlan(1, 9, 3)
-		s, c, err := setUp(ctx, plan, brokertest.Options{})
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		defer c.Close()
+	plan := newPlan(1, 9, 3)
+	virtually(t, plan, brokertest.Options{}, func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error {
 		key, _ := seedKey("aggregator")
 		var wg sync.WaitGroup
 		defer wg.Wait()
@@ -316,7 +292,7 @@ func TestBudget(t *testing.T) {
 		w := newWorker(plan, clientID(0), newDisk())
 		w.most = 5 // software that does not keep to the plan
 		begun := time.Now()
-		err = follow(ctx, s, brokertest.NewLink(s), plan, w, broker.FollowOptions{})
+		err := follow(ctx, s, brokertest.NewLink(s), plan, w, broker.FollowOptions{})
 		if !errors.Is(err, broker.ErrRefused) || !strings.Contains(err.Error(), "update.client-00000.4") {
 			t.Errorf("update N+1: %v", err)
 		}
@@ -334,9 +310,6 @@ func TestBudget(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // failing is a follower whose role ends, with an update still to be sent.
@@ -355,14 +328,8 @@ func (f *failing) Step(now time.Time, m schemas.Message) ([]schemas.Message, err
 
 // TestRoleEnds: the role's own error ends Follow, after what it left was sent.
 func TestRoleEnds(t *testing.T) {
-	err := brokertest.VirtualTime(func(ctx context.Context) error {
-		plan := newPlan(1, 9, 3)
-		s, c, err := setUp(ctx, plan, brokertest.Options{})
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		defer c.Close()
+	plan := newPlan(1, 9, 3)
+	virtually(t, plan, brokertest.Options{}, func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error {
 		key, _ := seedKey("aggregator")
 		var wg sync.WaitGroup
 		defer wg.Wait()
@@ -380,7 +347,4 @@ func TestRoleEnds(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

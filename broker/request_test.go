@@ -40,14 +40,8 @@ func breakAfter(link *brokertest.Link, d time.Duration) {
 func lossyWorld(t *testing.T, test func(ctx context.Context, t *testing.T, w lossy) error) {
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
-			err := brokertest.VirtualTime(func(ctx context.Context) error {
-				plan := newPlan(1, 2, 2)
-				s, c, err := setUp(ctx, plan, brokertest.Options{})
-				if err != nil {
-					return err
-				}
-				defer s.Close()
-				defer c.Close()
+			plan := newPlan(1, 2, 2)
+			virtually(t, plan, brokertest.Options{}, func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error {
 				link := brokertest.NewLink(s)
 				conn, err := s.Connect(ctx, broker.Options{InProcess: link})
 				if err != nil {
@@ -59,9 +53,6 @@ func lossyWorld(t *testing.T, test func(ctx context.Context, t *testing.T, w los
 				}
 				return test(ctx, t, lossy{plan: plan, server: s, sound: c, link: link, conn: conn, lose: func() { lose(link) }})
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
 		})
 	}
 }
@@ -91,14 +82,8 @@ func TestReadUnanswered(t *testing.T) {
 
 // TestServerGone: a machine that is gone breaks no connection. It is left for another one.
 func TestServerGone(t *testing.T) {
-	err := brokertest.VirtualTime(func(ctx context.Context) error {
-		plan := newPlan(1, 2, 2)
-		s, c, err := setUp(ctx, plan, brokertest.Options{})
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		defer c.Close()
+	plan := newPlan(1, 2, 2)
+	virtually(t, plan, brokertest.Options{}, func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error {
 		link := brokertest.NewLink(s)
 		place := &elsewhere{to: link}
 		conn, err := s.Connect(ctx, broker.Options{InProcess: place})
@@ -118,9 +103,6 @@ func TestServerGone(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestUpdateUnanswered: an update is published again with the same bytes, and stored once, whether or not it had been.

@@ -265,6 +265,23 @@ func setUp(ctx context.Context, plan *schemas.Plan, o brokertest.Options) (*brok
 	return setUpStreams(ctx, plan, o, broker.StreamOptions{AllowLax: true})
 }
 
+// virtually runs f in virtual time, with a server that holds the plan's run and the operator's connection to it.
+func virtually(t *testing.T, plan *schemas.Plan, o brokertest.Options, f func(ctx context.Context, s *brokertest.Server, c *broker.Conn) error) {
+	t.Helper()
+	err := brokertest.VirtualTime(func(ctx context.Context) error {
+		s, c, err := setUp(ctx, plan, o)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		defer c.Close()
+		return f(ctx, s, c)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func setUpStreams(ctx context.Context, plan *schemas.Plan, o brokertest.Options, so broker.StreamOptions) (*brokertest.Server, *broker.Conn, error) {
 	s, err := brokertest.Start(o)
 	if err != nil {
